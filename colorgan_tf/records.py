@@ -14,8 +14,17 @@ import dataclasses
 import json
 import os
 
+import tensorflow as tf
+
 INFO_FILE = "dataset.json"
 SPLITS = ("train", "val")
+
+_SCHEMA = {
+    "image/encoded": tf.io.FixedLenFeature([], tf.string),
+    "image/height": tf.io.FixedLenFeature([], tf.int64),
+    "image/width": tf.io.FixedLenFeature([], tf.int64),
+    "image/key": tf.io.FixedLenFeature([], tf.string),
+}
 
 
 def shard_name(name: str, split: str, index: int, count: int) -> str:
@@ -25,7 +34,6 @@ def shard_name(name: str, split: str, index: int, count: int) -> str:
 
 def encode_example(encoded: bytes, image_format: str, height: int, width: int, key: str) -> bytes:
     """One record of the schema above, serialized."""
-    import tensorflow as tf
 
     def as_bytes(value):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
@@ -96,3 +104,75 @@ class DatasetInfo:
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: not a dataset description ({error})") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A split of a data directory that has been looked at: its files are there and fit the asked-for image size."""
+
+    directory: str
+    split: str
+    info: DatasetInfo
+    files: tuple[str, ...]
+    image_size: int  # of the pictures handed out
+
+    @property
+    def count(self) -> int:
+        """Number of photos."""
+        return self.info.count(self.split)
+
+
+def open_split(directory: str, split: str, image_size: int, may_resize: bool = False) -> Source:
+    """Checks a split before anything is built on it; ValueError in one line where it cannot serve.
+
+    may_resize: whether larger pictures may be cropped and scaled down to `image_size`.
+    """
+    info = DatasetInfo.read(directory)
+    where = os.path.join(directory, INFO_FILE)
+    if not info.count(split):
+        raise ValueError(f"{where}: split {split!r} has no pictures")
+    if info.image_size < image_size or (info.image_size != image_size and not may_resize):
+        raise ValueError(
+            f"{where}: pictures are {info.image_size} x {info.image_size}, the model wants {image_size} x {image_size}; "
+            + ("convert with a larger --image_size" if may_resize else f"convert with --image_size={image_size}")
+        )
+    files = []
+    for shard in info.splits[split]:
+        path = os.path.join(directory, shard.file)
+        if not os.path.isfile(path):
+            raise ValueError(f"{path}: missing; {where} lists it")
+        if os.path.getsize(path) != shard.bytes:
+            raise ValueError(f"{path}: {os.path.getsize(path)} bytes, {where} says {shard.bytes}; convert it again")
+        files.append(path)
+    return Source(directory, split, info, tuple(files), image_size)
+
+
+def decode_record(serialized, size: int):
+    """A serialized record to (rgb uint8 [h, h, 3], key); InvalidArgumentError where it is not a record of `size`."""
+    record = tf.io.parse_single_example(serialized, _SCHEMA)
+    rgb = tf.io.decode_png(record["image/encoded"], channels=3)
+    rgb = tf.ensure_shape(rgb, [size, size, 3])
+    return rgb, record["image/key"]
+
+
+def photos(directory: str, split: str, image_size: int) -> tf.data.Dataset:
+    """One pass in fixed order, for evaluation: dicts of rgb float32 [s, s, 3] in [0, 1] and key (string).
+
+    Larger pictures are scaled down whole. Unbatched; `cardinality` is known.
+    """
+    source = open_split(directory, split, image_size, may_resize=True)
+
+    def prepare(serialized):
+        rgb, key = decode_record(serialized, source.info.image_size)
+        return {"rgb": tf.cast(resize(rgb, image_size), tf.float32) / 255.0, "key": key}
+
+    dataset = tf.data.TFRecordDataset(list(source.files)).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.apply(tf.data.experimental.assert_cardinality(source.count)).prefetch(tf.data.AUTOTUNE)
+
+
+def resize(rgb, size: int):
+    """uint8 [h, h, 3] to [size, size, 3], antialiased; pictures of that size are handed through."""
+    if rgb.shape[0] == size:
+        return rgb
+    scaled = tf.image.resize(rgb, [size, size], method="lanczos3", antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(scaled), 0.0, 255.0), tf.uint8)
