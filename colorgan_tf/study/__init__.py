@@ -1,0 +1,1 @@
+"""The Turing test: building a study, serving it to people, analysing and simulating what they answer."""
