@@ -52,19 +52,29 @@ def training_batches(
 
 
 def _one_epoch(files, epoch, seed: int, shuffle_buffer: int, deterministic: bool):
-    """Every record of every file once, in an order that depends on seed and epoch."""
-    order = tf.random.experimental.stateless_shuffle(
-        tf.constant(files), seed=tf.stack([tf.cast(seed, tf.int64), epoch])
-    )
+    """Every record of every file once, in an order that depends on seed and epoch.
+
+    Files are shuffled and read several at once; then windows of `shuffle_buffer` records are shuffled. Unlike
+    `Dataset.shuffle` this needs no state and no global seed.
+    """
+
+    def shuffled(values, stream):
+        return tf.random.experimental.stateless_shuffle(
+            values, seed=tf.stack([seed * 2 + stream, tf.cast(epoch, tf.int32)])
+        )
+
+    order = shuffled(tf.constant(files), 0)
     return (
-        tf.data.Dataset.from_tensor_slices(order)
+        tf.data.Dataset.range(len(files))
+        .map(lambda i: order[i])
         .interleave(
             tf.data.TFRecordDataset,
             cycle_length=min(16, len(files)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=deterministic,
         )
-        .shuffle(shuffle_buffer, seed=tf.cast(seed, tf.int64) * 1_000_003 + epoch)
+        .batch(shuffle_buffer)
+        .flat_map(lambda window: tf.data.Dataset.from_tensor_slices(shuffled(window, 1)))
     )
 
 

@@ -1,0 +1,182 @@
+"""A training run from its settings: data, strategy, model, resume, fit."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from colorgan_tf import monitoring, records
+from colorgan_tf.checkpoints import Checkpoints
+from colorgan_tf.gan import ColorGAN
+from colorgan_tf.input_pipeline import training_batches
+from colorgan_tf.models import ModelSettings
+from colorgan_tf.runs import CHECKPOINTS
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+OPTIMIZERS = ("adam", "rmsprop")
+STRATEGIES = ("auto", "one_device", "mirrored")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """A run's settings beside the model's; what each means is said at train.py's flag of the same name."""
+
+    data: str
+    run_dir: str
+    steps: int
+    val_data: str | None = None
+    batch_size: int = 64
+    seed: int = 0
+    objective: str = "gan"
+    k_d: int = 1
+    k_g: int = 1
+    l1_weight: float = 0.0
+    r1_weight: float = 0.0
+    mode_seeking_weight: float = 0.0
+    optimizer: str = "adam"
+    d_learning_rate: float = 2e-4
+    g_learning_rate: float = 1e-4
+    ema_decay: float = 0.0
+    augmentation: str = "none"
+    precision: str = "float32"
+    strategy: str = "auto"
+    cpu_replicas: int = 1
+    deterministic: bool = False
+    log_every: int = 50
+    sample_every: int = 250
+    sample_photos: int = 8
+    sample_colorings: int = 8
+    checkpoint_every: int = 250
+    keep_checkpoints: int = 3
+    profile_steps: tuple[int, int] | None = None
+
+
+def make_strategy(name: str, cpu_replicas: int = 1) -> tf.distribute.Strategy:
+    """auto: all GPUs mirrored where there are several, else one device. cpu_replicas > 1: that many logical CPUs.
+
+    Logical devices must be set up before TensorFlow first uses the CPU; RuntimeError otherwise.
+    """
+    if cpu_replicas > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * cpu_replicas)
+        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(cpu_replicas)])
+    gpus = tf.config.list_physical_devices("GPU")
+    if name == "mirrored" or (name == "auto" and len(gpus) > 1):
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def make_optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
+    """Adam with beta1 0.5 or RMSProp with decay 0.9, as the released code has them."""
+    if name == "adam":
+        return keras.optimizers.Adam(learning_rate, beta_1=0.5)
+    return keras.optimizers.RMSprop(learning_rate, rho=0.9)
+
+
+def check(settings: TrainingSettings, model: ModelSettings) -> records.Source:
+    """Looks at everything that can be wrong before anything is built; ValueError in one line."""
+    if settings.objective == "wgan_gp" and model.discriminator_norm == "batch":
+        raise ValueError(
+            "objective=wgan_gp: its penalty is per sample, which batch statistics spoil; "
+            "expected --discriminator_norm=layer or spectral"
+        )
+    if settings.l1_weight and model.color_space != "rgb":
+        raise ValueError("l1_weight: with color_space=yuv luminance is exact already; expected 0, or --color_space=rgb")
+    return records.open_split(settings.data, "train", model.image_size, may_resize=settings.augmentation == "flip_crop")
+
+
+def build(settings: TrainingSettings, model: ModelSettings) -> ColorGAN:
+    """The compiled model; call it inside the strategy's scope."""
+    gan = ColorGAN(model, seed=settings.seed, ema_decay=settings.ema_decay)
+    gan.compile(
+        d_optimizer=make_optimizer(settings.optimizer, settings.d_learning_rate),
+        g_optimizer=make_optimizer(settings.optimizer, settings.g_learning_rate),
+        objective=settings.objective,
+        k_d=settings.k_d,
+        k_g=settings.k_g,
+        l1_weight=settings.l1_weight,
+        r1_weight=settings.r1_weight,
+        mode_seeking_weight=settings.mode_seeking_weight,
+        jit_compile=False,
+    )
+    return gan
+
+
+def train(
+    settings: TrainingSettings,
+    model: ModelSettings,
+    flags_text: str = "",
+    should_stop: Callable[[], bool] = lambda: False,
+    report: Callable[[int, dict], None] | None = None,
+    verbose: int = 0,
+) -> int:
+    """Trains until `settings.steps` iterations are taken in all, from the run's last checkpoint on; gives the last step.
+
+    flags_text: shown in TensorBoard. should_stop: asked after every iteration; on True a checkpoint is written and the
+    training ends. report: called with (step, scalars) at every log point. verbose: of Keras' progress bar.
+    ValueError and OSError are in one line and leave the run directory's checkpoints as they were.
+    """
+    source = check(settings, model)
+    keras.mixed_precision.set_dtype_policy(settings.precision)
+    strategy = make_strategy(settings.strategy, settings.cpu_replicas)
+    replicas = strategy.num_replicas_in_sync
+    if settings.batch_size % replicas:
+        raise ValueError(f"batch_size={settings.batch_size}: expected a multiple of the {replicas} replicas")
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(settings.seed)
+
+    with strategy.scope():
+        gan = build(settings, dataclasses.replace(model, synchronized_bn=replicas > 1))
+        checkpoints = Checkpoints(os.path.join(settings.run_dir, CHECKPOINTS), gan, settings.keep_checkpoints)
+        start = checkpoints.restore_latest()
+    if start >= settings.steps:
+        return start
+
+    logs_dir = os.path.join(settings.run_dir, "logs")
+    monitoring.drop_events_after(logs_dir, start)
+    writer = tf.summary.create_file_writer(logs_dir)
+    if start == 0:
+        monitoring.write_graph(writer, gan)
+        with writer.as_default(step=0):
+            tf.summary.text("flags", "\n".join(f"    {line}" for line in flags_text.splitlines()))
+
+    callbacks = [monitoring.ScalarLogger(writer, settings.batch_size, settings.log_every, report)]
+    if settings.sample_photos:
+        sample = sample_photos(settings, model)
+        noise = np.random.default_rng(settings.seed).uniform(-1, 1, (settings.sample_colorings, model.noise_size))
+        callbacks.append(
+            monitoring.GANMonitor(
+                writer,
+                os.path.join(settings.run_dir, "samples"),
+                sample,
+                noise.astype(np.float32),
+                settings.sample_every,
+            )
+        )
+    if settings.profile_steps:
+        callbacks.append(monitoring.ProfileWindow(logs_dir, *settings.profile_steps))
+    callbacks.append(monitoring.CheckpointSaver(checkpoints, settings.checkpoint_every, should_stop))
+
+    batches = training_batches(
+        source,
+        settings.batch_size,
+        gan.updates,
+        settings.seed,
+        start_step=start,
+        augmentation=settings.augmentation,
+    )
+    gan.fit(batches, steps_per_epoch=settings.steps - start, epochs=1, callbacks=callbacks, verbose=verbose)
+    writer.close()
+    return int(gan.step.numpy())
+
+
+def sample_photos(settings: TrainingSettings, model: ModelSettings) -> np.ndarray:
+    """The fixed photos of the sample grids, float [n, s, s, 3] in [0, 1]: the first of val, or of train where none is."""
+    directory = settings.val_data or settings.data
+    split = "val" if records.DatasetInfo.read(directory).count("val") else "train"
+    dataset = records.photos(directory, split, model.image_size).take(settings.sample_photos)
+    return np.stack([photo["rgb"] for photo in dataset.as_numpy_iterator()])
