@@ -4,8 +4,8 @@
     python train.py --flagfile=configs/photos.flags --data=DIR           your own photos
     python train.py --flagfile=configs/paper.flags --data=DIR            the paper's values, for LSUN and GPUs
 
-DIR is written by `python -m data.convert`. The last flag wins, so a flagfile can be followed by changes. The same command
-again goes on from the run's last checkpoint. Watch it with `tensorboard --logdir=RUN_DIR`.
+DIR is written by `python -m data.convert`. The last flag wins, so a flagfile can be followed by changes. The same
+command again goes on from the run's last checkpoint. Watch it with `tensorboard --logdir=RUN_DIR`.
 """
 
 import os

@@ -19,12 +19,13 @@ U_SCALE = 2.0 * (1.0 - KB)  # 1.772
 V_SCALE = 2.0 * (1.0 - KR)  # 1.402
 
 
-def _concatenate(channels):
-    if all(isinstance(channel, np.ndarray) for channel in channels):
-        return np.concatenate(channels, axis=-1)
-    from keras import ops  # here, so that NumPy users of this module do not load TensorFlow
+def _library(array):
+    """numpy or keras.ops, whichever `array` belongs to; NumPy users of this module do not load TensorFlow."""
+    if isinstance(array, np.ndarray):
+        return np
+    from keras import ops
 
-    return ops.concatenate(channels, axis=-1)
+    return ops
 
 
 def luminance(rgb):
@@ -37,30 +38,30 @@ def rgb_to_yuv(rgb):
     y = luminance(rgb)
     u = (rgb[..., 2:3] - y) / U_SCALE
     v = (rgb[..., 0:1] - y) / V_SCALE
-    return y, _concatenate([u, v])
+    return y, _library(rgb).concatenate([u, v], axis=-1)
 
 
 def yuv_to_rgb(y, uv):
     """(y [..., 1] in [0, 1], uv [..., 2] in [-0.5, 0.5]) to RGB [..., 3]; not clipped, so luminance stays exact.
 
-    A pair that no displayable colour has gives values outside [0, 1]; see `fit_chroma` and clipping.
+    A pair that no displayable colour has gives values outside [0, 1]; see `fit_chroma`.
     """
     r = y + V_SCALE * uv[..., 1:2]
     b = y + U_SCALE * uv[..., 0:1]
     g = (y - KR * r - KB * b) / KG
-    return _concatenate([r, g, b])
+    return _library(y).concatenate([r, g, b], axis=-1)
 
 
 def fit_chroma(y, uv):
-    """Scales each pixel's chroma towards grey just enough that `yuv_to_rgb(y, uv)` lies in [0, 1].
+    """Scales each pixel's chroma towards grey just enough that `yuv_to_rgb(y, uv)` lies in [0, 1] (up to rounding).
 
     Hue and luminance are kept, saturation gives way; clipping the channels instead would shift the luminance.
-    Shapes and ranges as in `yuv_to_rgb`, NumPy only.
+    Shapes and ranges as in `yuv_to_rgb`.
     """
-    difference = yuv_to_rgb(y, uv) - y  # what chroma adds to each channel
-    with np.errstate(divide="ignore", invalid="ignore"):
-        room = np.where(difference > 0, (1.0 - y) / difference, np.where(difference < 0, -y / difference, np.inf))
-    return uv * np.clip(room.min(axis=-1, keepdims=True), 0.0, 1.0).astype(uv.dtype)
+    library, tiny = _library(y), 1e-6
+    added = yuv_to_rgb(y, uv) - y  # what chroma adds to each channel
+    excess = library.maximum(added / (1.0 - y + tiny), -added / (y + tiny))  # above 1: over the top, or below black
+    return uv / library.maximum(library.max(excess, axis=-1, keepdims=True), 1.0)
 
 
 def to_network(y, uv=None):
@@ -75,3 +76,17 @@ def from_network(y, uv=None):
     if uv is None:
         return 0.5 * (y + 1.0)
     return 0.5 * (y + 1.0), 0.5 * uv
+
+
+def pictures(y, painted):
+    """What a generator painted on y, as (RGB [..., 3] in [0, 1], chroma [..., 2] in [-0.5, 0.5]).
+
+    y: [..., 1] in [0, 1]. painted: in [-1, 1], U and V [..., 2] or R, G and B [..., 3]. With U and V the picture has
+    luminance y exactly; chroma is as painted, before `fit_chroma`.
+    """
+    if painted.shape[-1] == 3:
+        rgb = from_network(painted)
+        return rgb, rgb_to_yuv(rgb)[1]
+    chroma = 0.5 * painted
+    rgb = yuv_to_rgb(y, fit_chroma(y, chroma))
+    return _library(y).clip(rgb, 0.0, 1.0), chroma

@@ -10,9 +10,9 @@ from colorgan_tf.models import ModelSettings, build_discriminator, build_generat
 class ColorGAN(keras.Model):
     """Conditional GAN: G paints colour onto grey y from noise z, D tells painted pictures from photos.
 
-    Build, compile and fit it inside a `tf.distribute` strategy's scope to train on its replicas. The noise is a function
-    of `seed`, the step and the place in the global batch alone, so the replicas draw different noise, and a resumed or
-    differently distributed run sees the same noise.
+    Build and compile it inside a `tf.distribute` strategy's scope to train on its replicas. The noise is a function of
+    `seed`, the step and the place in the global batch alone: the replicas draw different noise, and a resumed or
+    differently distributed run sees the same.
 
     One `train_step` takes uint8 or float photos [batch, k_D + k_G, s, s, 3] (uint8, or [0, 1]): a fresh minibatch for
     every one of the updates.

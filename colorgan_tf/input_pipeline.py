@@ -1,7 +1,7 @@
 """From a data directory to the minibatches of training.
 
-The order of photos is a function of the seed alone. Every epoch shuffles anew and shows each photo once; a minibatch may
-straddle two epochs. Position p of that endless stream is where a resumed run goes on, with the same augmentation.
+The order of photos is a function of the seed alone. Every epoch shuffles anew and shows each photo once; a minibatch
+may straddle two epochs. A resumed run goes on at its place in that endless stream, with the same augmentation.
 """
 
 import tensorflow as tf

@@ -66,7 +66,7 @@ class GANMonitor(StepCallback):
     """
 
     def __init__(self, writer, directory: str, rgb: np.ndarray, noise: np.ndarray, every: int):
-        """rgb: float [n, s, s, 3] in [0, 1]. noise: [K, noise_size] in [-1, 1]. directory: for PNG files of the grids."""
+        """rgb: float [n, s, s, 3] in [0, 1]. noise: [K, noise_size] in [-1, 1]. directory: for the grids as PNG."""
         super().__init__()
         self.writer, self.directory, self.every = writer, directory, every
         self.truth, self.noise = rgb, noise
@@ -155,19 +155,10 @@ def colorize(generator: keras.Model, gray: np.ndarray, noise: np.ndarray) -> tup
     rgbs, chromas = [], []
     for y in gray:
         y = np.repeat(y[None], len(noise), axis=0)
-        rgb, chroma = to_pictures(y, generator([color.to_network(y), noise], training=False).numpy())
+        rgb, chroma = color.pictures(y, generator([color.to_network(y), noise], training=False).numpy())
         rgbs.append(rgb)
         chromas.append(chroma)
     return np.stack(rgbs), np.stack(chromas)
-
-
-def to_pictures(gray: np.ndarray, painted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What G painted, [b, h, w, 2] or [b, h, w, 3] in [-1, 1], as (rgb in [0, 1], chroma in [-0.5, 0.5])."""
-    if painted.shape[-1] == 3:
-        rgb = color.from_network(painted)
-        return rgb, color.rgb_to_yuv(rgb)[1]
-    chroma = 0.5 * painted
-    return color.yuv_to_rgb(gray, color.fit_chroma(gray, chroma)), chroma
 
 
 def sample_grid(gray: np.ndarray, truth: np.ndarray, rgb: np.ndarray) -> np.ndarray:

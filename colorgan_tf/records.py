@@ -133,7 +133,7 @@ def open_split(directory: str, split: str, image_size: int, may_resize: bool = F
         raise ValueError(f"{where}: split {split!r} has no pictures")
     if info.image_size < image_size or (info.image_size != image_size and not may_resize):
         raise ValueError(
-            f"{where}: pictures are {info.image_size} x {info.image_size}, the model wants {image_size} x {image_size}; "
+            f"{where}: pictures are {info.image_size} pixels a side, the model wants {image_size}; "
             + ("convert with a larger --image_size" if may_resize else f"convert with --image_size={image_size}")
         )
     files = []

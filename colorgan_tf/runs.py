@@ -1,6 +1,5 @@
 """A run directory, read from outside: the trained generator without the training."""
 
-import json
 import os
 
 import keras
@@ -27,7 +26,7 @@ def load_generator(run_dir: str, step: int | None = None, ema: bool | None = Non
         if not found:
             raise ValueError(f"{directory}: no checkpoint of step {step}")
     problems = []
-    for found_step, path in reversed(found):
+    for _, path in reversed(found):
         try:
             manifest = read_manifest(path)
         except ValueError as error:
@@ -49,24 +48,4 @@ def load_generator(run_dir: str, step: int | None = None, ema: bool | None = Non
     name = "ema_generator" if (manifest["ema"] if ema is None else ema) else "generator"
     status = tf.train.Checkpoint(**{name: generator}).read(os.path.join(path, "checkpoint"))
     status.assert_existing_objects_matched().expect_partial()
-    return generator, settings, found_step
-
-
-def describe(settings: ModelSettings, step: int, run_dir: str) -> dict:
-    """What `colorgan.json` beside an export says."""
-    return {
-        "image_size": settings.image_size,
-        "noise_size": settings.noise_size,
-        "any_size": settings.any_size,
-        "color_space": settings.color_space,
-        "generator": settings.generator,
-        "step": step,
-        "run": os.path.basename(os.path.normpath(run_dir)),
-    }
-
-
-def write_description(path: str, description: dict):
-    """Writes `colorgan.json`."""
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(description, file, indent=1)
-        file.write("\n")
+    return generator, settings, manifest["step"]

@@ -113,7 +113,7 @@ def train(
     report: Callable[[int, dict], None] | None = None,
     verbose: int = 0,
 ) -> int:
-    """Trains until `settings.steps` iterations are taken in all, from the run's last checkpoint on; gives the last step.
+    """Trains until `settings.steps` iterations are taken in all, from the last checkpoint on; gives the last step.
 
     flags_text: shown in TensorBoard. should_stop: asked after every iteration; on True a checkpoint is written and the
     training ends. report: called with (step, scalars) at every log point. verbose: of Keras' progress bar.
@@ -175,7 +175,7 @@ def train(
 
 
 def sample_photos(settings: TrainingSettings, model: ModelSettings) -> np.ndarray:
-    """The fixed photos of the sample grids, float [n, s, s, 3] in [0, 1]: the first of val, or of train where none is."""
+    """The fixed photos of the grids, float [n, s, s, 3] in [0, 1]: the first of val, or of train where none is."""
     directory = settings.val_data or settings.data
     split = "val" if records.DatasetInfo.read(directory).count("val") else "train"
     dataset = records.photos(directory, split, model.image_size).take(settings.sample_photos)
