@@ -147,8 +147,10 @@ def serve() -> int:
     except (OSError, ValueError) as error:
         raise ValueError(f"--host={HOST.value} --port={PORT.value}: cannot listen there ({error})") from None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    port = getattr(server, "effective_port", PORT.value)  # where --host means several addresses there are several ports
-    print(f"The study is at http://{HOST.value}:{port}/ (Ctrl-C ends; answers lie in {answers.path})", flush=True)
+    # A name such as localhost may mean several addresses, and waitress then has no single port.
+    port = getattr(server, "effective_port", None) or server.effective_listen[0][1]
+    host = f"[{HOST.value}]" if ":" in HOST.value else HOST.value
+    print(f"The study is at http://{host}:{port}/ (Ctrl-C ends; answers lie in {answers.path})", flush=True)
     server.run()
     return 0
 

@@ -143,7 +143,7 @@ def _comparison_row(comparison):
 
 
 def _shares_figure(result):
-    figure = Figure(figsize=(6.4, 0.6 + 0.6 * len(result["shares"])), layout="constrained")
+    figure = Figure(figsize=(6.4, 0.8 + 0.6 * len(result["shares"])), layout="constrained")
     axes = figure.subplots()
     for place, share in enumerate(result["shares"].values()):
         (low, high), (wide_low, wide_high) = share["wilson95"], share["crossed_bootstrap95"]
@@ -153,7 +153,7 @@ def _shares_figure(result):
     axes.set_yticks(range(len(result["shares"])), list(result["shares"]))
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    axes.set_xlabel("share judged real (thick: Wilson 95 %, thin: people and questions resampled)")
+    axes.set_xlabel("share judged real, with 95 % intervals\n(thick: Wilson; thin: people and questions resampled)")
     return figure
 
 

@@ -47,7 +47,7 @@ def displayed_sizes(side: int) -> tuple[float, float]:
 
 def create_app(study: Study, directory: str, store: Store, max_participants: int) -> Flask:
     """The WSGI application that serves the study in `directory` and keeps its answers in `store`."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["MAX_FORM_PARTS"] = 50
     served = study.picture_names
