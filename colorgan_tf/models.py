@@ -89,6 +89,7 @@ class ModelSettings:
 
 
 def _conv(filters: int, kernel: int, **kwargs):
+    """A conv of stride 1 unless told otherwise; without bias where batch norm, which would take it away, follows."""
     return layers.Conv2D(
         filters, kernel, padding="same", kernel_initializer=initializers.TruncatedNormal(stddev=0.02), **kwargs
     )
@@ -144,12 +145,14 @@ def _fully_conv(gray, noise, settings: ModelSettings):
             return _paint(features, kernel, settings, dilation_rate=settings.dilations[i])
 
         filters = settings.generator_filters[i]
-        features = _conv(filters, kernel, dilation_rate=settings.dilations[i], name=f"conv_{i}")(features)
+        features = _conv(filters, kernel, dilation_rate=settings.dilations[i], use_bias=False, name=f"conv_{i}")(
+            features
+        )
         if i < noisy_convs and settings.noise_form == "code":
             features = _add_code(features, noise, filters, name=f"code_{i}")
         if context is not None and 0 < i <= NOISY_CONVS:
             features = AddCoarse(CONTEXT_SCALE, name=f"coarse_{i}")(
-                [features, _conv(filters, 1, name=f"context_to_{i}")(context)]
+                [features, _conv(filters, 1, use_bias=False, name=f"context_to_{i}")(context)]
             )
         features = layers.ReLU(name=f"relu_{i}")(_batch_norm(settings, name=f"bn_{i}")(features))
 
@@ -168,7 +171,7 @@ def _context(gray, noise, settings: ModelSettings):
     """The second scale: coarse features of y and z, [batch, ceil(h / 4), ceil(w / 4), context_filters]."""
     features = layers.AveragePooling2D(CONTEXT_SCALE, padding="same", name="context_gray")(gray)
     for i in range(3):
-        features = _conv(settings.context_filters, 5, name=f"context_conv_{i}")(features)
+        features = _conv(settings.context_filters, 5, use_bias=False, name=f"context_conv_{i}")(features)
         if i == 0 or settings.noise_layers == "multi":
             features = _add_code(features, noise, settings.context_filters, name=f"context_code_{i}")
         features = layers.ReLU(name=f"context_relu_{i}")(_batch_norm(settings, name=f"context_bn_{i}")(features))
@@ -192,7 +195,7 @@ class AddCoarse(layers.Layer):
 
 
 def _down(features, filters: int, name: str, settings: ModelSettings):
-    features = _conv(filters, 4, strides=2, name=f"{name}_conv")(features)
+    features = _conv(filters, 4, strides=2, use_bias=False, name=f"{name}_conv")(features)
     return layers.LeakyReLU(0.2, name=f"{name}_relu")(_batch_norm(settings, name=f"{name}_bn")(features))
 
 
@@ -202,6 +205,7 @@ def _up(features, filters: int, name: str, settings: ModelSettings):
         4,
         strides=2,
         padding="same",
+        use_bias=False,
         kernel_initializer=initializers.TruncatedNormal(stddev=0.02),
         name=f"{name}_deconv",
     )(features)
@@ -276,8 +280,9 @@ def build_discriminator(settings: ModelSettings) -> Model:
     features = image
     for i in range(4):
         filters = settings.discriminator_filters * 2**i
-        features = constrained(_conv(filters, 5, strides=2, name=f"conv_{i}"))(features)
-        if i > 0 and settings.discriminator_norm == "batch":
+        batch_norm = i > 0 and settings.discriminator_norm == "batch"
+        features = constrained(_conv(filters, 5, strides=2, use_bias=not batch_norm, name=f"conv_{i}"))(features)
+        if batch_norm:
             features = _batch_norm(settings, name=f"bn_{i}")(features)
         elif i > 0 and settings.discriminator_norm == "layer":
             features = layers.LayerNormalization(axis=[1, 2, 3], dtype="float32", name=f"ln_{i}")(features)
