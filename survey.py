@@ -10,6 +10,7 @@ DIR is written by `python -m data.convert`, EXPORT by export.py; --model may be 
 blind. Needs requirements-survey.txt on top of requirements.txt.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -146,6 +147,7 @@ def serve() -> int:
         )
     except (OSError, ValueError) as error:
         raise ValueError(f"--host={HOST.value} --port={PORT.value}: cannot listen there ({error})") from None
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for each other is no news
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # A name such as localhost may mean several addresses, and waitress then has no single port.
     port = getattr(server, "effective_port", None) or server.effective_listen[0][1]

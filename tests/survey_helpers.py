@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -54,14 +55,20 @@ class Server:
 
     def __init__(self, study_directory, port=0, *arguments):
         command = [sys.executable, os.path.join(ROOT, "survey.py"), "serve", f"--study={study_directory}"]
+        self.errors = tempfile.TemporaryFile("w+")  # not a pipe: one that nobody reads would stop the server
         self.process = subprocess.Popen(
-            [*command, f"--port={port}", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+            [*command, f"--port={port}", *arguments], stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=ROOT
         )
         line = self.process.stdout.readline()
         if "http://" not in line:
-            raise RuntimeError(f"no server: {line}{self.process.stderr.read()}")
+            raise RuntimeError(f"no server: {line}{self.stderr()}")
         self.url = line.split("is at ")[1].split(" ")[0].rstrip("/")
         self.port = int(self.url.rsplit(":", 1)[1])
+
+    def stderr(self) -> str:
+        """What the server has complained about so far."""
+        self.errors.seek(0)
+        return self.errors.read()
 
     def kill(self):
         """kill -9: nothing can be tidied up."""
@@ -81,7 +88,7 @@ class Server:
 
     def _close(self):
         self.process.stdout.close()
-        self.process.stderr.close()
+        self.errors.close()
 
     def __enter__(self):
         return self
