@@ -115,7 +115,7 @@ def pair(directory: str, truth: dict[str, str]) -> dict[str, list[str]]:
     if not pairs:
         wanted = next(iter(truth))
         raise ValueError(
-            f"{directory}: no picture there pairs with a true photo; expected names such as {wanted}.png, {wanted}-1.png"
+            f"{directory}: no picture there pairs with a true photo; expected names as {wanted}.png or {wanted}-1.png"
         )
     return {key: [path for _, path in sorted(paths.items())] for key, paths in pairs.items()}
 
