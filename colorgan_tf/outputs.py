@@ -29,7 +29,8 @@ def save(image: Image.Image, path: str, kind: str, photo: Photo, note: dict | No
     if note is not None:
         comment = _COMMENT + json.dumps(note, separators=(",", ":")).encode("ascii")
         exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
-    options = {"exif": exif} | ({"dpi": photo.dpi} if photo.dpi and kind != "webp" else {})
+    # As bytes: Pillow takes an Exif object with inner directories only for empty, and would not write it.
+    options = {"exif": exif.tobytes()} | ({"dpi": photo.dpi} if photo.dpi and kind != "webp" else {})
     if kind == "png":
         options["compress_level"] = _PNG_LEVEL
     else:

@@ -8,7 +8,7 @@ docs/colorize.md:
 2. From there to full size, chroma is a local linear function of luminance, slope * y + offset, whose two maps are
    enlarged instead of the chroma itself (He and Sun 2015).
 
-The second step works on any rows alone, exactly, so a panorama needs no more memory than one strip of it.
+The second step works on any rows alone, so a panorama needs no more memory than one strip of it.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class ChromaMap:
         """
         rows, width = gray.shape
         last = self.planes.shape[1] - 1
-        # Bilinear, pixel centres aligned as cv2.resize has them: down the columns here, so that strips meet exactly.
+        # Bilinear, pixel centres aligned as cv2.resize has them: down the columns here, so that strips meet.
         place = (np.arange(top, top + rows, dtype=np.float64) + 0.5) * ((last + 1) / height) - 0.5
         place = np.clip(place, 0.0, last)
         above = place.astype(int)
