@@ -100,9 +100,7 @@ def _dense(units: int, **kwargs):
 
 
 def _batch_norm(settings: ModelSettings, **kwargs):
-    return layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, synchronized=settings.synchronized_bn, dtype="float32", **kwargs
-    )
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=settings.synchronized_bn, **kwargs)
 
 
 def build_generator(settings: ModelSettings) -> Model:
@@ -184,6 +182,10 @@ class AddCoarse(layers.Layer):
     def __init__(self, scale: int, **kwargs):
         super().__init__(**kwargs)
         self.up = layers.UpSampling2D(scale, interpolation="bilinear")
+
+    def build(self, input_shape):
+        """Nothing to build; said so, because Keras cannot trace the call at unknown heights and widths."""
+        self.built = True
 
     def call(self, inputs):
         fine, coarse = inputs
@@ -285,7 +287,7 @@ def build_discriminator(settings: ModelSettings) -> Model:
         if batch_norm:
             features = _batch_norm(settings, name=f"bn_{i}")(features)
         elif i > 0 and settings.discriminator_norm == "layer":
-            features = layers.LayerNormalization(axis=[1, 2, 3], dtype="float32", name=f"ln_{i}")(features)
+            features = layers.LayerNormalization(axis=[1, 2, 3], name=f"ln_{i}")(features)
         features = layers.LeakyReLU(0.2, name=f"relu_{i}")(features)
     features = constrained(_dense(64, name="dense"))(layers.Flatten()(features))
     features = constrained(_dense(1, name="score"))(features)
