@@ -34,6 +34,11 @@ def crossed_bootstrap(real: np.ndarray, judged: np.ndarray, samples: int, seed: 
     return [float(bound) for bound in np.quantile(shares, [ALPHA / 2, 1 - ALPHA / 2])]
 
 
+def _nan_unless_varied(values):
+    """The values [..., n], but NaN where all n are the same: a t-test of those would divide rounding errors."""
+    return np.where(np.ptp(values, axis=-1, keepdims=True) > 1e-12, values, np.nan)
+
+
 def compare(first: np.ndarray, second: np.ndarray, margin: float) -> dict[str, Any]:
     """Compares the shares judged real of two kinds of pictures.
 
@@ -46,17 +51,20 @@ def compare(first: np.ndarray, second: np.ndarray, margin: float) -> dict[str, A
     * welch: Welch's t-test over pictures. Also takes the pictures of one question as independent.
     * tost: two one-sided paired t-tests against -margin and +margin; its p is the larger of the two. The kinds are
       equivalent at 5 % if it is below 0.05, which is to say: the 90 % interval lies within the margin.
+
+    Where all questions (or all pictures of a kind) have the very same figure there is nothing to test with: NaN.
     """
-    a, b = first.mean(axis=-1), second.mean(axis=-1)
-    paired = stats.ttest_rel(a, b, axis=-1)
+    difference = first.mean(axis=-1) - second.mean(axis=-1)
+    varied = _nan_unless_varied(difference)
+    paired = stats.ttest_1samp(varied, 0.0, axis=-1)
     ci95, ci90 = paired.confidence_interval(CONFIDENCE), paired.confidence_interval(1 - 2 * ALPHA)
     flat_a, flat_b = (shares.reshape(*shares.shape[:-2], -1) for shares in (first, second))
-    welch = stats.ttest_ind(flat_a, flat_b, axis=-1, equal_var=False)
+    welch = stats.ttest_ind(_nan_unless_varied(flat_a), _nan_unless_varied(flat_b), axis=-1, equal_var=False)
     welch_ci = welch.confidence_interval(CONFIDENCE)
-    above = stats.ttest_rel(a + margin, b, axis=-1, alternative="greater").pvalue
-    below = stats.ttest_rel(a - margin, b, axis=-1, alternative="less").pvalue
+    above = stats.ttest_1samp(varied, -margin, axis=-1, alternative="greater").pvalue
+    below = stats.ttest_1samp(varied, margin, axis=-1, alternative="less").pvalue
     return {
-        "difference": (a - b).mean(axis=-1),
+        "difference": difference.mean(axis=-1),
         "paired": {"t": paired.statistic, "df": paired.df, "p": paired.pvalue, "ci95": [ci95.low, ci95.high]},
         "welch": {"t": welch.statistic, "df": welch.df, "p": welch.pvalue, "ci95": [welch_ci.low, welch_ci.high]},
         "tost": {"margin": margin, "p": np.maximum(above, below), "ci90": [ci90.low, ci90.high]},
@@ -75,7 +83,7 @@ def mean_rank(ranks: np.ndarray, group: int) -> dict[str, Any]:
     of the other pictures that were found more credible.
     """
     null = (group + 1) / 2
-    test = stats.ttest_1samp(ranks, null)
+    test = stats.ttest_1samp(_nan_unless_varied(ranks), null)
     interval = test.confidence_interval(CONFIDENCE)
     mean = float(ranks.mean())
     return {
