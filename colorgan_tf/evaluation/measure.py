@@ -72,8 +72,8 @@ class Sums:
         return self._max.get(name)
 
     def standard_error(self, name: str) -> float | None:
-        """Of the mean over the photos."""
-        if name not in self._sum or self.count < 2:
+        """Of the mean over the photos; None where there is no such thing."""
+        if name not in self._sum or self.count < 2 or not np.isfinite(self._squares[name]):
             return None
         variance = (self._squares[name] - self._sum[name] ** 2 / self.count) / (self.count - 1)
         return float(np.sqrt(max(variance, 0.0) / self.count))
