@@ -59,11 +59,11 @@ def sample(
     return rgb, chroma
 
 
-def keras_generator(model, color_space: str, batch_statistics: bool = False) -> Generator:
+def keras_generator(model, batch_statistics: bool = False) -> Generator:
     """A Keras generator model (`models.build_generator`; everything in [-1, 1]) as the callable `sample` takes.
 
-    color_space: "yuv" or "rgb", what the model paints. batch_statistics: normalize by the minibatch at hand, as in the
-    paper, instead of by moving averages; the model's own moving averages are left as they are.
+    batch_statistics: normalize by the minibatch at hand, as in the paper, instead of by moving averages; the model's
+    own moving averages are left as they are.
     """
     import tensorflow as tf
 
@@ -83,10 +83,6 @@ def keras_generator(model, color_space: str, batch_statistics: bool = False) -> 
     def generator(gray, z):
         gray = np.asarray(gray, np.float32)
         painted = paint([tf.constant(color.to_network(gray)), tf.constant(z)]).numpy().astype(np.float32)
-        if color_space == "rgb":
-            rgb = color.from_network(painted)
-            return rgb, color.rgb_to_yuv(rgb)[1]
-        chroma = 0.5 * painted
-        return np.clip(color.yuv_to_rgb(gray, chroma), 0.0, 1.0), chroma
+        return color.pictures(gray, painted)
 
     return generator

@@ -144,7 +144,7 @@ def load_models(
     models = []
     for mode in ("moving", "batch") if normalization == "both" else (normalization,):
         own_name = f"{name}_batch" if normalization == "both" and mode == "batch" else name
-        generator = sampling.keras_generator(model, settings.color_space, batch_statistics=mode == "batch")
+        generator = sampling.keras_generator(model, batch_statistics=mode == "batch")
         models.append(Model(own_name, generator, settings.noise_size, k, seed, {**about, "normalization": mode}))
     return models, settings.image_size, settings.any_size
 
