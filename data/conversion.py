@@ -1,5 +1,6 @@
 """The conversion: plan once, then make shard after shard, each the same bytes however often it is interrupted."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -52,7 +53,12 @@ def convert(
     Raises InputError or OutputError, one line each.
     """
     with workspace.held():
-        plan = _plan(source, settings, workspace)
+        try:
+            plan = _plan(source, settings, workspace)
+        except BaseException:
+            if workspace.plan() is None:  # nothing worth keeping
+                workspace.discard()
+            raise
         if not workspace.published():
             _write_shards(source, settings, workspace, plan, workers, on_progress)
             info = _describe(settings, workspace, plan)
@@ -75,7 +81,7 @@ def _plan(source: Source, settings: Settings, workspace: Workspace) -> dict[str,
         "settings": dataclasses.asdict(settings),
     }
     plan = workspace.plan()
-    if plan is None:
+    if plan is None or (plan["identity"] != identity and workspace.overwrite):
         workspace.start()
         counts = _choose(source, settings, workspace)
         plan = {"identity": identity, "counts": counts, "lost": source.lost()}
@@ -83,7 +89,7 @@ def _plan(source: Source, settings: Settings, workspace: Workspace) -> dict[str,
     elif plan["identity"] != identity:
         raise OutputError(
             f"{workspace.partial}: an unfinished conversion with {_difference(plan['identity'], identity)}; "
-            "finish it with its own flags, or remove it"
+            "finish it with its own flags, or throw it away with --overwrite"
         )
     return plan
 
@@ -156,18 +162,19 @@ def _write_shards(source, settings, workspace, plan, workers, on_progress) -> No
 
     writer, left_out = None, []
     size = settings.image_size
-    for (file, keys, ends), results in in_order(tasks(), size, settings.min_chroma, workers):
-        writer = writer or ShardWriter(workspace.shards, file)
-        for key, result in zip(keys, results, strict=True):
-            if isinstance(result, bytes):
-                writer.write(encode_example(result, "png", size, size, key))
-            else:
-                left_out.append({"key": key, "reason": result})
-        if ends:
-            workspace.finish(file, {"shard": writer.close(), "left_out": left_out})
-            writer, left_out = None, []
-        done, fresh = done + len(keys), fresh + len(keys)
-        on_progress(Progress(done, fresh, total))
+    with contextlib.closing(in_order(tasks(), size, settings.min_chroma, workers)) as made:
+        for (file, keys, ends), results in made:
+            writer = writer or ShardWriter(workspace.shards, file)
+            for key, result in zip(keys, results, strict=True):
+                if isinstance(result, bytes):
+                    writer.write(encode_example(result, "png", size, size, key))
+                else:
+                    left_out.append({"key": key, "reason": result})
+            if ends:
+                workspace.finish(file, {"shard": writer.close(), "left_out": left_out})
+                writer, left_out = None, []
+            done, fresh = done + len(keys), fresh + len(keys)
+            on_progress(Progress(done, fresh, total))
 
 
 def _chunks(keys: Iterator[str], shards: list[tuple[str, int, int]]) -> Iterator[tuple[str, list[str], bool]]:

@@ -9,6 +9,7 @@ appears whole or not at all. An interrupted conversion is continued by the same 
 """
 
 import os
+import re
 import sys
 import time
 
@@ -37,7 +38,10 @@ flags.DEFINE_float(
 )
 flags.DEFINE_integer("shard_mib", 100, "About how large a shard may be, in MiB.", lower_bound=1, upper_bound=4096)
 flags.DEFINE_integer("workers", 0, "Processes that make pictures; 0 means one a core.", lower_bound=0, upper_bound=1024)
-flags.DEFINE_bool("overwrite", False, "Replace the output directory if it exists.")
+flags.DEFINE_bool("overwrite", False, "Replace the output directory, and an unfinished conversion with other flags.")
+flags.register_validator(
+    "name", lambda name: name is None or re.fullmatch(r"[\w.-]+", name), "expected letters, digits, dots and dashes"
+)
 
 DEFAULT_NAMES = {"lsun": "bedroom", "folder": "photos", "rooms": "rooms"}
 
@@ -118,5 +122,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.run(main)

@@ -75,6 +75,10 @@ class FolderSource:
                     if member.isreg() and _is_photo(member.name):
                         name = _as_key(member.name.removeprefix("./"))
                         members[f"{key}/{name}"] = StoredPhoto(path, member.offset_data, member.size)
+                # tarfile takes a damaged header for the end; a whole tar ends with blocks of zeros.
+                tar.fileobj.seek(tar.offset)
+                if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                    raise tarfile.ReadError(f"no valid header at byte {tar.offset}")
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:
             if not members:
                 raise InputError(f"{path}: not an uncompressed .tar file ({error})") from None

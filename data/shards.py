@@ -66,11 +66,15 @@ class Workspace:
         self._state = os.path.join(self.partial, "state")
         self._old = os.path.join(self.partial, "old")
         self._plan = os.path.join(self.partial, "plan.json")
-        self._overwrite = overwrite
-        if os.path.lexists(self.output) and not os.path.exists(self._plan):
+        self.overwrite = overwrite
+        if os.path.basename(self.output) in ("", ".", ".."):
+            raise OutputError(f"{output!r}: expected the name of a directory to make")
+        if not os.path.exists(self._plan):
             self._check_replaceable()
 
     def _check_replaceable(self) -> None:
+        if not os.path.lexists(self.output):
+            return
         if not os.path.isdir(self.output):
             raise OutputError(f"{self.output}: exists and is not a directory")
         entries = os.listdir(self.output)
@@ -78,7 +82,7 @@ class Workspace:
             raise OutputError(
                 f"{self.output}: holds files but no {INFO_FILE}; not touching what this program did not make"
             )
-        if entries and not self._overwrite:
+        if entries and not self.overwrite:
             raise OutputError(f"{self.output}: exists already; --overwrite replaces it")
 
     @contextlib.contextmanager
@@ -94,20 +98,18 @@ class Workspace:
 
     def plan(self) -> dict[str, Any] | None:
         """The plan of an earlier, interrupted conversion."""
+        if not os.path.exists(self.shards) and not self.published():
+            return None  # what it made was taken away
         return read_json(self._plan)
 
     def start(self) -> None:
         """Throws away whatever an earlier conversion left behind here."""
+        self._check_replaceable()
         if os.path.exists(self._plan):
             os.remove(self._plan)  # first: without a plan nothing else counts
-            self._check_replaceable_again()
         for folder in (self.shards, self._state):
             shutil.rmtree(folder, ignore_errors=True)
             os.makedirs(folder)
-
-    def _check_replaceable_again(self) -> None:
-        if os.path.lexists(self.output):
-            self._check_replaceable()
 
     def save_plan(self, plan: dict[str, Any]) -> None:
         write_json(self._plan, plan)

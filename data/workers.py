@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,7 +45,7 @@ def in_order(
         return
     # Not fork: TensorFlow's threads are running in this process. The children import no TensorFlow.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     pending: deque = deque()
     try:
         for tag, jobs in tasks:
@@ -64,10 +65,10 @@ def _next(pending: deque) -> tuple:
     return tag, future.result()
 
 
-def _end_with_parent() -> None:
-    """Without this, workers whose parent was killed -9 would wait for work for ever."""
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, it ends the workers
 
-    def watch() -> None:
+    def watch() -> None:  # without this, workers whose parent was killed -9 would wait for work for ever
         multiprocessing.parent_process().join()
         os._exit(1)
 
