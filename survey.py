@@ -27,7 +27,7 @@ _DEFINED_BEFORE = set(flags.FLAGS)
 STUDY = flags.DEFINE_string("study", None, "serve, analyze, simulate: directory written by build.")
 OUTPUT = flags.DEFINE_string("output", None, "build: the new directory. analyze: where to write; STUDY/analysis.")
 
-MODEL = flags.DEFINE_multi_string("model", [], "build: an export; repeat it to mix the pictures of several.")
+MODEL = flags.DEFINE_multi_string("model", [], "build: PATH or NAME=PATH of an export; repeat it to mix several.")
 DATA = flags.DEFINE_string("data", None, "build: directory written by data.convert.")
 SPLIT = flags.DEFINE_enum("split", "val", ["val", "train"], "build: photos of which split.")
 QUESTIONS = flags.DEFINE_list("questions", "20", "build: how many. simulate with --studies: also several, as 20,60.")
@@ -97,7 +97,8 @@ def build() -> int:
     from colorgan_tf.study.manifest import Declared
 
     info = records.DatasetInfo.read(directory)
-    generators = [inference.load_export(path) for path in models]
+    named = [model.partition("=") if "=" in model else ("", "", model) for model in models]
+    generators = [inference.load_export(path) for _, _, path in named]
     plan = builder.Plan(
         questions=questions,
         generated=GENERATED.value,
@@ -111,7 +112,7 @@ def build() -> int:
     builder.check(plan, generators, available)
     dataset = records.photos(directory, SPLIT.value, plan.image_size).as_numpy_iterator()
     photos = ((photo["key"].decode(errors="replace"), photo["rgb"]) for photo in dataset)
-    alike = builder.build(plan, generators, photos, available, output)
+    alike = builder.build(plan, generators, photos, available, output, [name for name, _, _ in named])
     print(f"{questions} questions of 1 truth and {GENERATED.value} generated pictures lie in {output}")
     if alike:
         print(f"survey.py: in {alike} of {questions} questions some pictures are identical", file=sys.stderr)

@@ -21,7 +21,7 @@ class FakeGenerator(SimpleNamespace):
     def __call__(self, gray, noise):
         tint = 0.2 * noise[:, None, None, :3]
         rgb = gray * (1.0 + 0.5 * noise[:, None, None, 3:6]) + tint
-        return np.clip(rgb, 0.0, 1.0).astype(np.float32), None
+        return np.clip(rgb, 0.0, 1.0).astype(np.float32), np.zeros((*gray.shape[:3], 2), np.float32)
 
 
 def fake_generator(run="fake", side=16, any_size=True) -> FakeGenerator:
@@ -55,7 +55,7 @@ class Server:
 
     def __init__(self, study_directory, port=0, *arguments):
         command = [sys.executable, os.path.join(ROOT, "survey.py"), "serve", f"--study={study_directory}"]
-        self.errors = tempfile.TemporaryFile("w+")  # not a pipe: one that nobody reads would stop the server
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - not a pipe: one that nobody reads stops the server
         self.process = subprocess.Popen(
             [*command, f"--port={port}", *arguments], stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=ROOT
         )

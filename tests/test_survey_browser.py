@@ -8,8 +8,9 @@ import shutil
 import pytest
 
 pytest.importorskip("flask", reason="needs requirements-survey.txt")
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium (requirements-dev.txt)")
+pytest.importorskip("selenium", reason="needs selenium (requirements-dev.txt)")
 
+from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys

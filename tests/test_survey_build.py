@@ -129,6 +129,15 @@ def test_several_systems_share_each_question(tmp_path):
         assert [p.system for p in question.pictures] == ["truth", "a", "a", "b", "b", "a-2", "a-2"]
 
 
+def test_systems_are_called_as_asked_for():
+    generators = [fake_generator("x"), fake_generator("y"), fake_generator("x")]
+    assert [system.name for system in build.describe(generators, ["", "x", ""])] == ["x-2", "x", "x-3"]
+    with pytest.raises(ValueError, match="expected them all different"):
+        build.describe(generators, ["x", "x", ""])
+    with pytest.raises(ValueError, match="none to be truth"):
+        build.describe(generators, ["truth", "", ""])
+
+
 @pytest.mark.parametrize(
     "changes, generators, sentence",
     [
@@ -148,7 +157,7 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_whole(tmp_path, changes, g
 def test_a_failing_model_leaves_nothing_behind(tmp_path):
     generator = fake_generator()
     generator.__class__ = type(
-        "Broken", (type(generator),), {"__call__": lambda *_: (np.full((4, 16, 16, 3), np.nan),) * 2}
+        "Broken", (type(generator),), {"__call__": lambda self, gray, _: (np.nan * gray.repeat(3, -1),) * 2}
     )
     plan = build.Plan(4, 4, 0, 16, "test", "val", OPEN)
     with pytest.raises(ValueError, match="/exports/fake/1: a picture has values that are not numbers"):

@@ -26,7 +26,7 @@ def export(tmp_path_factory):
 @pytest.fixture(scope="module")
 def built(export, tiny_data, tmp_path_factory):
     directory = str(tmp_path_factory.mktemp("built") / "study")
-    arguments = ["--model=" + export, "--data=" + tiny_data, "--output=" + directory]
+    arguments = ["--model=ours=" + export, "--data=" + tiny_data, "--output=" + directory]
     done = survey("build", *arguments, "--questions=5", "--too_fast=2.5", "--margin=0.2", "--noexclude_always_none")
     assert done.returncode == 0, done.stderr
     return directory
@@ -37,7 +37,8 @@ def test_build_simulate_analyze(built):
         study = json.load(file)
     assert study["image_size"] == 16 and len(study["questions"]) == 5
     assert study["declared"] == {"too_fast": 2.5, "exclude_always_none": False, "margin": 0.2}
-    assert study["systems"][0]["checksum"] and all(q["key"].startswith("val-") for q in study["questions"])
+    assert study["systems"][0]["name"] == "ours" and study["systems"][0]["checksum"]
+    assert all(q["key"].startswith("val-") for q in study["questions"])
     done = survey("simulate", f"--study={built}", "--participants=30", "--truth_rate=0.9", "--generated_rate=0.3")
     assert done.returncode == 0, done.stderr
     assert not os.path.exists(os.path.join(built, "answers.sqlite"))  # what people say is never mixed with it

@@ -287,8 +287,13 @@ def test_the_real_server_refuses_what_is_no_request_of_a_browser(tmp_path):
         ):
             status, text, _ = ask("GET", path)
             assert status == 404 and "secret" not in text and "root:" not in text, path
-        for raw in (b"\x00\xff\x16\x03 nonsense\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\nA" * 50 + b"\r\n\r\n",
-                    b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"y" * 99999):  # fmt: skip
+        for raw in (
+            b"\x00\xff\x16\x03 nonsense\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"GET / HTTP/9.9\r\nA" * 50 + b"\r\n\r\n",
+            b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+            b"GET / HTTP/1.1\r\nX: " + b"y" * 99999,
+        ):
             assert not re.match(r"HTTP/1.\d (2|3|500)", exchange(server.port, raw))
         for method in ("PUT", "DELETE", "PATCH", "TRACE"):
             assert ask(method, page)[0] == 405

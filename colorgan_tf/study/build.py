@@ -1,6 +1,7 @@
 """Draws a study: photos, their colourings, names that tell nothing, and the manifest."""
 
 import dataclasses
+import itertools
 import os
 import secrets
 import shutil
@@ -9,10 +10,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from colorgan_tf import sampling
 from colorgan_tf.color import luminance
 from colorgan_tf.inference import Generator
 from colorgan_tf.study import pictures
 from colorgan_tf.study.manifest import TRUTH, Declared, Picture, Question, Study, System
+
+PHOTOS_AT_ONCE = 16  # in one minibatch of Algorithm 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,17 +32,23 @@ class Plan:
     declared: Declared
 
 
-def describe(generators: Sequence[Generator]) -> list[System]:
-    """Names the systems: by their run where it is given, else by their folder; doubles get a number."""
+def describe(generators: Sequence[Generator], names: Sequence[str | None] = ()) -> list[System]:
+    """Names the systems: as `names` says where it does, else by their run or folder; doubles of those get a number.
+
+    ValueError if two of `names` are the same, or one is "truth".
+    """
+    given = [name for name in names if name]
+    if len({TRUTH, *given}) < 1 + len(given):
+        raise ValueError(f"--model: the names {', '.join(given)}; expected them all different, and none to be {TRUTH}")
     systems: list[System] = []
-    for generator in generators:
+    for generator, wish in itertools.zip_longest(generators, names):
         run, step = generator.info.get("run"), generator.info.get("step")
         folder, version = os.path.split(os.path.normpath(os.path.abspath(generator.path)))
         base = os.path.basename(os.path.normpath(str(run))) if run else ""
         base = base or (os.path.basename(folder) if version.isdecimal() else version)
-        taken = {TRUTH, *(system.name for system in systems)}
-        name, number = base, 2
-        while name in taken:
+        taken = {TRUTH, *given, *(system.name for system in systems)}
+        name, number = wish or base, 2
+        while not wish and name in taken:
             name, number = f"{base}-{number}", number + 1
         systems.append(System(name, os.fspath(generator.path), generator.checksum, step, run))
     return systems
@@ -60,56 +70,69 @@ def check(plan: Plan, generators: Sequence[Generator], available: int) -> None:
             )
 
 
-def _colourings(plan, generators, systems, index, truth):
-    """[(system name, uint8 picture)] of one question; each system has its own noise."""
-    each = plan.generated // len(generators)
-    gray = np.repeat(luminance(truth.astype(np.float32) / 255.0)[None], each, axis=0)
+def _chosen(plan, photos, available):
+    """[(key, uint8 picture)] of the photos the seed draws, in the order of the questions."""
+    order = [int(index) for index in np.random.default_rng(plan.seed).choice(available, plan.questions, replace=False)]
+    wanted, found = set(order), {}
+    for index, (key, rgb) in enumerate(photos):
+        if index not in wanted:
+            continue
+        if rgb.shape != (plan.image_size, plan.image_size, 3):
+            raise ValueError(f"photo {key} has the shape {rgb.shape}; expected {plan.image_size} square, 3 channels")
+        found[index] = key, pictures.to_uint8(rgb)
+        if len(found) == plan.questions:
+            break
+    if len(found) < plan.questions:
+        raise ValueError(f"{plan.data}: split {plan.split} ended before its {available} photos")
+    return [found[index] for index in order]
+
+
+def _colourings(generator, truths, each, seed):
+    """Algorithm 2: for every (key, uint8 picture) a list of `each` colourings of its grey version, uint8."""
     made = []
-    for number, (generator, system) in enumerate(zip(generators, systems, strict=True)):
-        rng = np.random.default_rng([plan.seed, index, number])
-        noise = rng.uniform(-1.0, 1.0, (each, generator.noise_size)).astype(np.float32)
-        rgb, _ = generator(gray, noise)
+    for start in range(0, len(truths), PHOTOS_AT_ONCE):
+        keys, photos = zip(*truths[start : start + PHOTOS_AT_ONCE], strict=True)
+        gray = luminance(np.stack(photos).astype(np.float32) / 255.0)
+        rgb, _ = sampling.sample(generator, gray, keys, each, generator.noise_size, seed)
         try:
-            made += [(system.name, pictures.to_uint8(picture)) for picture in rgb]
+            made += [[pictures.to_uint8(colouring) for colouring in of_photo] for of_photo in rgb]
         except ValueError as error:
             raise ValueError(f"{generator.path}: {error}") from None
     return made
 
 
 def build(
-    plan: Plan, generators: Sequence[Generator], photos: Iterable[tuple[str, np.ndarray]], available: int, output: str
+    plan: Plan,
+    generators: Sequence[Generator],
+    photos: Iterable[tuple[str, np.ndarray]],
+    available: int,
+    output: str,
+    names: Sequence[str | None] = (),
 ) -> int:
     """Writes a study to the directory `output`, which must not exist: it appears whole or not at all.
 
     photos: (key, float RGB [s, s, 3] in [0, 1]) in a fixed order, `available` of them; s = plan.image_size.
+    names: of the generators; see `describe`.
     Returns the number of questions in which at least two pictures are the same, pixel for pixel.
     ValueError in one line where the plan does not fit.
     """
     check(plan, generators, available)
+    systems = describe(generators, names)
     if os.path.exists(output):
         raise ValueError(f"{output}: is already there; --output must be a new directory")
-    systems = describe(generators)
-    chosen = np.random.default_rng(plan.seed).choice(available, plan.questions, replace=False)
-    chosen_set = {int(index) for index in chosen}
-    questions, encoded, alike = {}, {}, 0
-    for index, (key, rgb) in enumerate(photos):
-        if index not in chosen_set:
-            continue
-        if rgb.shape != (plan.image_size, plan.image_size, 3):
-            raise ValueError(f"photo {key} has the shape {rgb.shape}; expected {plan.image_size} square, 3 channels")
-        truth = pictures.to_uint8(rgb)
-        group = [(TRUTH, truth), *_colourings(plan, generators, systems, index, truth)]
-        files = [pictures.encode(pixels) for _, pixels in group]
-        names = [pictures.random_name() for _ in group]
-        encoded.update(zip(names, files, strict=True))
-        alike += len(set(files)) < len(files)
-        questions[index] = Question(
-            key, tuple(Picture(name, system) for name, (system, _) in zip(names, group, strict=True))
-        )
-        if len(questions) == plan.questions:
-            break
-    if len(questions) < plan.questions:
-        raise ValueError(f"{plan.data}: split {plan.split} ended after {index + 1} of {available} photos")
+    truths = _chosen(plan, photos, available)
+    each = plan.generated // len(generators)
+    painted = [_colourings(generator, truths, each, plan.seed) for generator in generators]
+    questions, encoded, alike = [], {}, 0
+    for index, (key, truth) in enumerate(truths):
+        group = [(TRUTH, truth)]
+        for system, colourings in zip(systems, painted, strict=True):
+            group += [(system.name, colouring) for colouring in colourings[index]]
+        files = {pictures.random_name(): pictures.encode(pixels) for _, pixels in group}
+        encoded |= files
+        alike += len(set(files.values())) < len(files)
+        shown = zip(files, group, strict=True)
+        questions.append(Question(key, tuple(Picture(name, system) for name, (system, _) in shown)))
     study = Study(
         seed=plan.seed,
         image_size=plan.image_size,
@@ -118,7 +141,7 @@ def build(
         secret=secrets.token_hex(32),
         declared=plan.declared,
         systems=tuple(systems),
-        questions=tuple(questions[int(index)] for index in chosen),
+        questions=tuple(questions),
     )
     _publish(study, encoded, output)
     return alike
