@@ -39,8 +39,12 @@ class FolderSource:
         digest = hashlib.sha256()
         for key in self._keys:
             photo = self._photos[key]
-            stat = os.stat(photo.path)
-            digest.update(repr((key, photo.offset, photo.length, stat.st_size, stat.st_mtime_ns)).encode())
+            try:
+                stat = os.stat(photo.path)
+                state = (stat.st_size, stat.st_mtime_ns)
+            except OSError as error:  # a dangling link, say; its job will give the reason
+                state = error.errno
+            digest.update(repr((key, photo.offset, photo.length, state)).encode())
         return digest.hexdigest()
 
     def keys(self) -> Iterator[str]:
