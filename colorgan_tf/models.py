@@ -181,16 +181,27 @@ class AddCoarse(layers.Layer):
 
     def __init__(self, scale: int, **kwargs):
         super().__init__(**kwargs)
-        self.up = layers.UpSampling2D(scale, interpolation="bilinear")
-
-    def build(self, input_shape):
-        """Nothing to build; said so, because Keras cannot trace the call at unknown heights and widths."""
-        self.built = True
+        self.scale = scale
 
     def call(self, inputs):
         fine, coarse = inputs
         shape = ops.shape(fine)
-        return fine + self.up(coarse)[:, : shape[1], : shape[2], :]
+        up = self._enlarge(self._enlarge(coarse, 1), 2)
+        return fine + up[:, : shape[1], : shape[2], :]
+
+    def _enlarge(self, x, axis):
+        """Linear interpolation along an axis, pixel centres aligned; UpSampling2D wants to know the size beforehand."""
+
+        def part(start, stop):
+            return x[(slice(None),) * axis + (slice(start, stop),)]
+
+        before = ops.concatenate([part(None, 1), part(None, -1)], axis=axis)
+        after = ops.concatenate([part(1, None), part(-1, None)], axis=axis)
+        places = [(i + 0.5) / self.scale - 0.5 for i in range(self.scale)]
+        parts = [(1 - abs(t)) * x + abs(t) * (before if t < 0 else after) for t in places]
+        shape = list(ops.shape(x))
+        shape[axis] *= self.scale
+        return ops.reshape(ops.stack(parts, axis=axis + 1), shape)
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
