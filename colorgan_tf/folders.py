@@ -65,6 +65,6 @@ def _walk(folder, inside):
         if os.path.abspath(parent) == inside:
             continue
         for name in sorted(files):
-            if name.lower().endswith(SUFFIXES):
-                path = os.path.join(parent, name)
+            path = os.path.join(parent, name)
+            if name.lower().endswith(SUFFIXES) and os.path.isfile(path):
                 yield path, os.path.relpath(path, folder)

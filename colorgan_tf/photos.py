@@ -94,6 +94,8 @@ def read_photo(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> 
 
 def pixels(path: str | os.PathLike) -> int:
     """Pixels of a photo by its header alone; 0 where there is none to read."""
+    if not os.path.isfile(path):
+        return 0
     try:
         with Image.open(path, formats=FORMATS) as image:
             return image.width * image.height
@@ -123,6 +125,8 @@ def _decode(source, min_side, max_side):
     if isinstance(source, Image.Image):
         opened = contextlib.nullcontext(source)
     else:
+        if not isinstance(source, bytes) and os.path.exists(source) and not os.path.isfile(source):
+            raise ValueError("not a file")  # reading a pipe might never end
         opened = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
     with opened as image:
         if not min_side <= min(image.size) <= max(image.size) <= max_side:

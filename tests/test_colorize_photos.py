@@ -1,6 +1,7 @@
 """Decoding: every kind of everyday file against the pixels it was made from."""
 
 import io
+import os
 import struct
 
 import numpy as np
@@ -246,8 +247,11 @@ def test_what_is_no_photo_is_one_line_with_its_name(tmp_path):
             photos.read_photo(tmp_path / name)
         message = str(caught.value)
         assert message.startswith(f"{tmp_path / name}: ") and word in message and "\n" not in message
-    with pytest.raises(ValueError):
-        photos.read_photo(tmp_path)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for odd in (tmp_path, tmp_path / "pipe.jpg"):
+        assert photos.pixels(odd) == 0
+        with pytest.raises(ValueError, match="not a file"):
+            photos.read_photo(odd)
     with pytest.raises(ValueError, match="expected 1 to 30"):
         photos.open_photo(good, max_side=30)
 
