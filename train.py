@@ -8,6 +8,7 @@ DIR is written by `python -m data.convert`. The last flag wins, so a flagfile ca
 command again goes on from the run's last checkpoint. Watch it with `tensorboard --logdir=RUN_DIR`.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
 
-STOPPED = 75  # exit status after SIGTERM or Ctrl-C: checkpoint written, run the same command to go on (EX_TEMPFAIL)
+from colorgan_tf.failures import STOPPED, RunFailure, WorkerLost
 
 _DEFINED_BEFORE = set(flags.FLAGS)
 
@@ -85,7 +86,10 @@ PRECISION = flags.DEFINE_enum(
     "precision", "float32", ["float32", "mixed_float16", "mixed_bfloat16"], "Of the networks' arithmetic."
 )
 STRATEGY = flags.DEFINE_enum(
-    "strategy", "auto", ["auto", "one_device", "mirrored"], "auto: MirroredStrategy where there are several GPUs."
+    "strategy",
+    "auto",
+    ["auto", "one_device", "mirrored", "multi_worker"],
+    "auto: MirroredStrategy where there are several GPUs. multi_worker: over the machines of TF_CONFIG.",
 )
 CPU_REPLICAS = flags.DEFINE_integer("cpu_replicas", 1, "Mirror over this many logical CPUs, for tests.", lower_bound=1)
 DETERMINISTIC = flags.DEFINE_bool("deterministic", False, "Same bits in every run of the same command, some slower.")
@@ -95,7 +99,14 @@ SAMPLE_EVERY = flags.DEFINE_integer("sample_every", 250, "Iterations between sam
 SAMPLE_PHOTOS = flags.DEFINE_integer("sample_photos", 8, "Photos of the sample grids; 0 for none.", lower_bound=0)
 SAMPLE_COLORINGS = flags.DEFINE_integer("sample_colorings", 8, "Colourings of each in the grids.", lower_bound=2)
 CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 250, "Iterations between checkpoints.", lower_bound=1)
-KEEP_CHECKPOINTS = flags.DEFINE_integer("keep_checkpoints", 3, "How many checkpoints stay.", lower_bound=1)
+KEEP_CHECKPOINTS = flags.DEFINE_integer(
+    "keep_checkpoints", 3, "How many checkpoints stay; the best stays besides.", lower_bound=1
+)
+ON_FAILURE = flags.DEFINE_enum(
+    "on_failure", "stop", ["stop", "restore"], "After NaN or a dead network: end, or go back to the last checkpoint."
+)
+MAX_RESTORES = flags.DEFINE_integer("max_restores", 3, "How often --on_failure=restore goes back.", lower_bound=1)
+SKIP_CORRUPT = flags.DEFINE_bool("skip_corrupt", False, "Read all records once before training, leave out broken ones.")
 PROFILE_STEPS = flags.DEFINE_list("profile_steps", [], "FIRST,LAST: iterations of a TensorBoard profile.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Check everything, print the settings and the sizes, train nothing.")
 
@@ -129,6 +140,19 @@ def _settings():
     return TrainingSettings(**training), ModelSettings(**model)
 
 
+def _write_flags(path: str):
+    """flags.txt, whole or not at all; every worker of a run writes the same."""
+    partial = f"{path}.{os.getpid()}.partial"
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(flags_text())
+        os.replace(partial, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(partial)
+        raise OSError(f"{path}: cannot write it ({error.strerror})") from None
+
+
 def _integers(name: str) -> tuple[int, ...]:
     try:
         return tuple(int(value) for value in flags.FLAGS[name].value)
@@ -143,7 +167,7 @@ def _stop_on_signals():
     def receive(number, _frame):
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
-        print("\nstopping: writing a checkpoint after this iteration", file=sys.stderr)
+        print("\nstopping: writing a checkpoint after this iteration (once more to stop at once)", file=sys.stderr)
 
     signal.signal(signal.SIGTERM, receive)
     signal.signal(signal.SIGINT, receive)
@@ -158,6 +182,7 @@ def _print_line(step: int, scalars: dict):
 
 def run() -> int:
     """The exit status; ValueError and OSError for what a user can mend."""
+    should_stop = _stop_on_signals()
     from colorgan_tf import training  # TensorFlow is loaded after the flags were found good
 
     settings, model = _settings()
@@ -170,9 +195,7 @@ def run() -> int:
         return 0
 
     os.makedirs(settings.run_dir, exist_ok=True)
-    with open(os.path.join(settings.run_dir, "flags.txt"), "w", encoding="utf-8") as file:
-        file.write(flags_text())
-    should_stop = _stop_on_signals()
+    _write_flags(os.path.join(settings.run_dir, "flags.txt"))
     bar = sys.stdout.isatty()
     step = training.train(
         settings,
@@ -195,6 +218,12 @@ def main(argv):
         raise app.UsageError(f"unexpected argument {argv[1]}")
     try:
         return run()
+    except WorkerLost as error:
+        print(f"train.py: {error}", file=sys.stderr, flush=True)
+        os._exit(error.status)  # TensorFlow's threads would wait for the lost worker
+    except RunFailure as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return error.status
     except (ValueError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1

@@ -1,23 +1,29 @@
 """Checkpoints that appear whole or not at all, and are verified when they are read.
 
 `checkpoints/step-00001500/` holds TensorFlow's checkpoint files and a `manifest.json` with the step, the model's
-settings and the SHA-256 of every file. It is written under another name and renamed when all is on the disk, so a
-killed process or a full disk leaves the older ones as they were.
+settings, the figures of the samples and the SHA-256 of every file. It is written under another name and renamed when
+all is on the disk, so a killed process or a full disk leaves the older ones as they were.
+
+The newest few stay, and the best: the one whose samples have the highest `score`.
 """
 
 import dataclasses
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
 
+import numpy as np
 import tensorflow as tf
 
+from colorgan_tf.failures import Diverged
 from colorgan_tf.models import ModelSettings
 
 MANIFEST = "manifest.json"
+PARTIAL = ".partial"
 _NAME = re.compile(r"step-(\d{8,})")
 _logger = logging.getLogger(__name__)
 
@@ -26,7 +32,7 @@ class Checkpoints:
     """The checkpoints of one run: everything `gan` needs to go on as if it had never stopped."""
 
     def __init__(self, directory: str, gan, keep: int = 3):
-        """gan: a compiled ColorGAN. keep: how many of the newest stay; a marked best one stays besides."""
+        """gan: a compiled ColorGAN. keep: how many of the newest stay; the best one stays besides."""
         self.directory = directory
         self.keep = keep
         self.settings = gan.settings
@@ -37,45 +43,73 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(
             step=gan.step, d_optimizer=gan.d_optimizer, g_optimizer=gan.g_optimizer, **networks
         )
+        self._variables = [
+            variable
+            for part in (*networks.values(), gan.d_optimizer, gan.g_optimizer)
+            for variable in part.variables
+            if np.issubdtype(variable.numpy().dtype, np.floating)
+        ]
 
-    def save(self) -> str:
+    def remove_leftovers(self):
+        """Takes away what a killed process left half-written or half-removed."""
+        if os.path.isdir(self.directory):
+            for name in os.listdir(self.directory):
+                if name.endswith(PARTIAL):
+                    shutil.rmtree(os.path.join(self.directory, name), ignore_errors=True)
+
+    def save(self, figures: dict[str, float] | None = None, restores: int = 0) -> str:
         """Writes the current step's checkpoint and drops the oldest; gives back its folder.
 
-        OSError (a full disk, say) leaves everything as it was before the call.
+        figures: of the samples at this very step, by `monitoring.GANMonitor`. restores: how often the run has gone back
+        to an earlier checkpoint. OSError in one line (a full disk, say) leaves everything as it was before the call.
+        Diverged where a weight or a moment is not finite: such a checkpoint is worth less than none.
         """
         step = int(self._step.numpy())
+        for variable in self._variables:
+            if not np.isfinite(variable.numpy()).all():
+                raise Diverged(f"step {step}: {variable.path} is not finite")
         target = os.path.join(self.directory, f"step-{step:08d}")
-        partial = target + ".partial"
-        os.makedirs(self.directory, exist_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)
+        partial = target + PARTIAL
         try:
+            os.makedirs(self.directory, exist_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)
             os.mkdir(partial)
-            try:
-                self._checkpoint.write(os.path.join(partial, "checkpoint"))
-            except tf.errors.OpError as error:
-                raise OSError(f"{target}: cannot write the checkpoint ({error.message})") from None
+            self._checkpoint.write(os.path.join(partial, "checkpoint"))
             manifest = {
                 "step": step,
                 "model": dataclasses.asdict(self.settings),
                 "ema": hasattr(self._checkpoint, "ema_generator"),
+                "figures": figures,
+                "restores": restores,
                 "sha256": {name: _sha256(os.path.join(partial, name)) for name in sorted(os.listdir(partial))},
             }
             with open(os.path.join(partial, MANIFEST), "w", encoding="utf-8") as file:
                 json.dump(manifest, file, indent=1)
             for name in os.listdir(partial):
                 _sync(os.path.join(partial, name))
-            shutil.rmtree(target, ignore_errors=True)
+            _sync(partial)
+            if os.path.exists(target):  # a broken one that was passed over when the run was resumed
+                _remove(target)
             os.rename(partial, target)
             _sync(self.directory)
+        except (OSError, tf.errors.OpError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise OSError(f"{target}: cannot write the checkpoint ({reason})") from None
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        for _, old in list_checkpoints(self.directory)[: -self.keep]:
-            shutil.rmtree(old, ignore_errors=True)
+        self._drop_old()
         return target
 
-    def restore_latest(self) -> int:
-        """Restores the newest checkpoint that verifies and gives back its step; 0 where there is none.
+    def _drop_old(self):
+        best = best_checkpoint(self.directory)
+        for _, old in list_checkpoints(self.directory)[: -self.keep]:
+            if old != best:
+                _remove(old)
+
+    def restore_latest(self) -> dict | None:
+        """Restores the newest checkpoint that verifies and gives back its manifest; None where there is none.
 
         A broken one is passed over with a warning. ValueError in one line where all are broken or the newest sound one
         is of another architecture.
@@ -83,17 +117,19 @@ class Checkpoints:
         found = list_checkpoints(self.directory)
         for step, path in reversed(found):
             try:
-                manifest = read_manifest(path)
+                read_manifest(path)
             except ValueError as error:
                 _logger.warning("%s; trying the one before", error)
                 continue
-            self._restore(path, manifest)
-            return step
+            return self.restore(step)
         if found:
             raise ValueError(f"{self.directory}: no checkpoint there can be read; expected at least one sound one")
-        return 0
+        return None
 
-    def _restore(self, path: str, manifest: dict):
+    def restore(self, step: int) -> dict:
+        """Restores the checkpoint of `step` and gives back its manifest; ValueError in one line where it cannot."""
+        path = os.path.join(self.directory, f"step-{step:08d}")
+        manifest = read_manifest(path)
         stored, wanted = manifest["model"], json.loads(json.dumps(dataclasses.asdict(self.settings)))
         for field, value in wanted.items():
             # Which statistics the batch norms share changes no weight.
@@ -111,6 +147,13 @@ class Checkpoints:
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"{path}: does not fit this run's models and optimizers ({reason})") from None
+        return manifest
+
+    def drop_newest(self):
+        """Gives up the newest checkpoint, unless it is the only one."""
+        found = list_checkpoints(self.directory)
+        if len(found) > 1:
+            _remove(found[-1][1])
 
 
 def list_checkpoints(directory: str) -> list[tuple[int, str]]:
@@ -119,6 +162,37 @@ def list_checkpoints(directory: str) -> list[tuple[int, str]]:
         return []
     matches = [(_NAME.fullmatch(name), name) for name in os.listdir(directory)]
     return sorted((int(match[1]), os.path.join(directory, name)) for match, name in matches if match)
+
+
+def best_checkpoint(directory: str) -> str | None:
+    """The folder whose samples score highest, the newer of equals; None where no checkpoint has figures."""
+    scored = [(score(figures), path) for path, figures in sampled_figures(directory)]
+    return max(scored)[1] if scored else None
+
+
+def score(figures: dict[str, float]) -> float:
+    """How good samples are, up to 1: do colours stop where things stop, and is there as much colour as in the photos?
+
+    Edge agreement times the smaller over the larger of the two colourfulnesses. Neither is enough alone: pictures in
+    faint tints of their own luminance agree at every edge, and blotches can be as colourful as photos.
+    """
+    painted, truth = figures["colorfulness"], figures["truth_colorfulness"]
+    value = figures["edge_agreement"] * min(painted, truth) / max(painted, truth, 1e-6)
+    return value if math.isfinite(value) else -1.0
+
+
+def sampled_figures(directory: str) -> list[tuple[str, dict[str, float]]]:
+    """(folder, figures of the samples) of every checkpoint that has some, oldest first. Weights are not looked at."""
+    found = []
+    for _, path in list_checkpoints(directory):
+        try:
+            with open(os.path.join(path, MANIFEST), encoding="utf-8") as file:
+                figures = json.load(file).get("figures")
+        except (OSError, ValueError, AttributeError):
+            continue  # restoring says what is wrong with it
+        if figures:
+            found.append((path, figures))
+    return found
 
 
 def read_manifest(path: str) -> dict:
@@ -132,7 +206,13 @@ def read_manifest(path: str) -> dict:
         ModelSettings(**manifest["model"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a sound checkpoint ({error})") from None
-    return manifest
+    return {"figures": None, "restores": 0} | manifest
+
+
+def _remove(path: str):
+    """Removes a checkpoint folder so that a kill in between leaves it whole or gone."""
+    os.rename(path, path + PARTIAL)
+    shutil.rmtree(path + PARTIAL, ignore_errors=True)
 
 
 def _sha256(path: str) -> str:

@@ -1,6 +1,7 @@
 """What a run shows of itself: TensorBoard scalars, sample grids, checkpoints, all by the number of iterations taken."""
 
-import glob
+import contextlib
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -12,6 +13,10 @@ from PIL import Image
 
 from colorgan_tf import color, metrics
 from colorgan_tf.checkpoints import Checkpoints
+from colorgan_tf.failures import CannotSave, Diverged
+
+_logger = logging.getLogger(__name__)
+_FAILED = 1 << 20  # more than there can be workers
 
 
 class StepCallback(keras.callbacks.Callback):
@@ -71,19 +76,28 @@ class GANMonitor(StepCallback):
         self.writer, self.directory, self.every = writer, directory, every
         self.truth, self.noise = rgb, noise
         self.gray = color.luminance(rgb)
+        self.figures = None  # (step, figures) of the last samples
 
     def on_step(self, logs):
         if self.step % self.every == 0:
             self.show()
 
+    def _write_picture(self, grid: np.ndarray):
+        path = os.path.join(self.directory, f"step-{self.step:08d}.png")
+        try:
+            os.makedirs(self.directory, exist_ok=True)
+            Image.fromarray(grid).save(path + ".partial", format="png")
+            os.replace(path + ".partial", path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.remove(path + ".partial")
+            _logger.warning("%s: cannot write the samples (%s); training goes on", path, error.strerror or error)
+
     def show(self):
         """Writes the grid and the figures of the present weights."""
         rgb, chroma = colorize(self.model.ema_generator or self.model.generator, self.gray, self.noise)
         grid = sample_grid(self.gray, self.truth, rgb)
-        os.makedirs(self.directory, exist_ok=True)
-        path = os.path.join(self.directory, f"step-{self.step:08d}.png")
-        Image.fromarray(grid).save(path + ".partial", format="png")
-        os.replace(path + ".partial", path)
+        self._write_picture(grid)
         figures = {
             "colorfulness": np.mean(metrics.colorfulness(rgb.reshape(-1, *rgb.shape[2:]))),
             "diversity": np.mean([metrics.diversity(of_one_photo) for of_one_photo in chroma]),
@@ -93,6 +107,7 @@ class GANMonitor(StepCallback):
             ),
             "truth_colorfulness": np.mean(metrics.colorfulness(self.truth)),
         }
+        self.figures = self.step, {name: float(value) for name, value in figures.items()}
         with self.writer.as_default(step=self.step):
             tf.summary.image("samples", grid[None])
             for name, value in figures.items():
@@ -100,28 +115,60 @@ class GANMonitor(StepCallback):
 
 
 class CheckpointSaver(StepCallback):
-    """Saves every `every` iterations and at the end; stops the training once `should_stop()` says so."""
+    """Saves every `every` iterations and at the end; stops the training when it is asked to, or when it went wrong.
 
-    def __init__(self, checkpoints: Checkpoints, every: int, should_stop: Callable[[], bool]):
+    Only the chief of a team of workers writes; all of them agree after every iteration whether to go on. A disk that
+    refuses a checkpoint costs that checkpoint (a warning is given), except at the end: CannotSave. Put it behind the
+    monitor and the guard in the list of callbacks.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        every: int,
+        should_stop: Callable[[], bool],
+        team,
+        guard,
+        restores: int = 0,
+    ):
+        """team: `workers.Team`. guard: `guards.Guard`. restores: how often the run has gone back already."""
         super().__init__()
         self.checkpoints, self.every, self.should_stop = checkpoints, every, should_stop
+        self.team, self.guard, self.restores = team, guard, restores
+        self.failed = False
 
     def on_train_begin(self, logs=None):
         super().on_train_begin()
         self.saved = self.step
 
     def on_step(self, logs):
-        if self.step % self.every == 0:
-            self._save()
-        if self.should_stop():
-            self.model.stop_training = True
+        votes = self.team.total(_FAILED * bool(self.guard.failure) + bool(self.should_stop()))
+        self.failed = votes >= _FAILED
+        if votes:
+            self.model.stop_training = True  # a last checkpoint is written in on_train_end
+        elif self.step % self.every == 0 and not self.guard.suspicious:
+            try:
+                self._save()
+            except OSError as error:
+                _logger.warning("%s; training goes on from step %d unsaved", error, self.saved)
 
     def on_train_end(self, logs=None):
-        if self.saved != self.step:
+        if self.failed or self.saved == self.step:
+            return
+        try:
             self._save()
+        except OSError as error:
+            raise CannotSave(f"{error}; the last sound one is of step {self.saved}") from None
 
     def _save(self):
-        self.checkpoints.save()
+        if self.team.is_chief:
+            monitor = self.guard.monitor
+            sampled_now = monitor and monitor.figures and monitor.figures[0] == self.step
+            try:
+                self.checkpoints.save(monitor.figures[1] if sampled_now else None, self.restores)
+            except Diverged as error:
+                self.guard.failure = str(error)  # the team hears of it after the next iteration
+                return
         self.saved = self.step
 
 
@@ -184,19 +231,3 @@ def write_graph(writer, gan):
     ).graph
     with writer.as_default(step=0):
         tf.summary.graph(graph)
-
-
-def drop_events_after(log_dir: str, step: int):
-    """Takes events of later iterations out of TensorBoard's files, so that a resumed run's curves do not overlap.
-
-    A file cut off in mid-event by a crash keeps its whole events.
-    """
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-    from tensorboard.compat.proto.event_pb2 import Event
-
-    for path in glob.glob(os.path.join(log_dir, "events.out.tfevents.*")):
-        with tf.io.TFRecordWriter(path + ".partial") as writer:
-            for serialized in RawEventFileLoader(path).Load():
-                if Event.FromString(serialized).step <= step:
-                    writer.write(serialized)
-        os.replace(path + ".partial", path)

@@ -114,18 +114,22 @@ class Source:
     split: str
     info: DatasetInfo
     files: tuple[str, ...]
+    counts: tuple[int, ...]  # photos in each
     image_size: int  # of the pictures handed out
 
     @property
     def count(self) -> int:
         """Number of photos."""
-        return self.info.count(self.split)
+        return sum(self.counts)
 
 
-def open_split(directory: str, split: str, image_size: int, may_resize: bool = False) -> Source:
+def open_split(
+    directory: str, split: str, image_size: int, may_resize: bool = False, may_be_damaged: bool = False
+) -> Source:
     """Checks a split before anything is built on it; ValueError in one line where it cannot serve.
 
-    may_resize: whether larger pictures may be cropped and scaled down to `image_size`.
+    may_resize: whether larger pictures may be cropped and scaled down to `image_size`. may_be_damaged: whether a shard
+    may have another size than it should.
     """
     info = DatasetInfo.read(directory)
     where = os.path.join(directory, INFO_FILE)
@@ -141,10 +145,11 @@ def open_split(directory: str, split: str, image_size: int, may_resize: bool = F
         path = os.path.join(directory, shard.file)
         if not os.path.isfile(path):
             raise ValueError(f"{path}: missing; {where} lists it")
-        if os.path.getsize(path) != shard.bytes:
+        if not may_be_damaged and os.path.getsize(path) != shard.bytes:
             raise ValueError(f"{path}: {os.path.getsize(path)} bytes, {where} says {shard.bytes}; convert it again")
         files.append(path)
-    return Source(directory, split, info, tuple(files), image_size)
+    counts = tuple(shard.count for shard in info.splits[split])
+    return Source(directory, split, info, tuple(files), counts, image_size)
 
 
 def decode_record(serialized, size: int):

@@ -1,23 +1,27 @@
 """A training run from its settings: data, strategy, model, resume, fit."""
 
 import dataclasses
+import logging
 import os
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from colorgan_tf import monitoring, records
+from colorgan_tf import records, workers
 from colorgan_tf.checkpoints import Checkpoints
+from colorgan_tf.failures import BrokenData
+from colorgan_tf.fitting import Run
 from colorgan_tf.gan import ColorGAN
-from colorgan_tf.input_pipeline import training_batches
 from colorgan_tf.models import ModelSettings
 from colorgan_tf.runs import CHECKPOINTS
+from colorgan_tf.salvage import first_problem, salvage
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 OPTIMIZERS = ("adam", "rmsprop")
-STRATEGIES = ("auto", "one_device", "mirrored")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +55,19 @@ class TrainingSettings:
     sample_colorings: int = 8
     checkpoint_every: int = 250
     keep_checkpoints: int = 3
+    on_failure: str = "stop"
+    max_restores: int = 3
+    skip_corrupt: bool = False
     profile_steps: tuple[int, int] | None = None
+
+
+def make_team(name: str, cpu_replicas: int = 1) -> workers.Team:
+    """The workers of TF_CONFIG with multi_worker (ValueError where there are none), else this process alone."""
+    if name == "multi_worker":
+        if cpu_replicas > 1:
+            raise ValueError("cpu_replicas: expected 1 with strategy=multi_worker")
+        return workers.multi_worker()
+    return workers.Team(make_strategy(name, cpu_replicas))
 
 
 def make_strategy(name: str, cpu_replicas: int = 1) -> tf.distribute.Strategy:
@@ -85,12 +101,18 @@ def check(settings: TrainingSettings, model: ModelSettings) -> records.Source:
         )
     if settings.l1_weight and model.color_space != "rgb":
         raise ValueError("l1_weight: with color_space=yuv luminance is exact already; expected 0, or --color_space=rgb")
-    return records.open_split(settings.data, "train", model.image_size, may_resize=settings.augmentation == "flip_crop")
+    return records.open_split(
+        settings.data,
+        "train",
+        model.image_size,
+        may_resize=settings.augmentation == "flip_crop",
+        may_be_damaged=settings.skip_corrupt,
+    )
 
 
-def build(settings: TrainingSettings, model: ModelSettings) -> ColorGAN:
+def build(settings: TrainingSettings, model: ModelSettings, kind: type[ColorGAN] = ColorGAN) -> ColorGAN:
     """The compiled model; call it inside the strategy's scope."""
-    gan = ColorGAN(model, seed=settings.seed, ema_decay=settings.ema_decay)
+    gan = kind(model, seed=settings.seed, ema_decay=settings.ema_decay)
     gan.compile(
         d_optimizer=make_optimizer(settings.optimizer, settings.d_learning_rate),
         g_optimizer=make_optimizer(settings.optimizer, settings.g_learning_rate),
@@ -117,66 +139,33 @@ def train(
 
     flags_text: shown in TensorBoard. should_stop: asked after every iteration; on True a checkpoint is written and the
     training ends. report: called with (step, scalars) at every log point. verbose: of Keras' progress bar.
-    ValueError and OSError are in one line and leave the run directory's checkpoints as they were.
+    ValueError, OSError and RunFailure are in one line and leave the run directory's checkpoints as they were.
     """
     source = check(settings, model)
     keras.mixed_precision.set_dtype_policy(settings.precision)
-    strategy = make_strategy(settings.strategy, settings.cpu_replicas)
-    replicas = strategy.num_replicas_in_sync
+    team = make_team(settings.strategy, settings.cpu_replicas)
+    replicas = team.strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise ValueError(f"batch_size={settings.batch_size}: expected a multiple of the {replicas} replicas")
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
+    if settings.skip_corrupt:
+        source, lost = salvage(source, os.path.join(settings.run_dir, "salvaged"))
+        if lost:
+            _logger.warning("%s: %d broken records skipped, %d photos left", settings.data, lost, source.count)
     keras.utils.set_random_seed(settings.seed)
 
-    with strategy.scope():
-        gan = build(settings, dataclasses.replace(model, synchronized_bn=replicas > 1))
-        checkpoints = Checkpoints(os.path.join(settings.run_dir, CHECKPOINTS), gan, settings.keep_checkpoints)
-        start = checkpoints.restore_latest()
-    if start >= settings.steps:
-        return start
-
-    logs_dir = os.path.join(settings.run_dir, "logs")
-    monitoring.drop_events_after(logs_dir, start)
-    writer = tf.summary.create_file_writer(logs_dir)
-    if start == 0:
-        monitoring.write_graph(writer, gan)
-        with writer.as_default(step=0):
-            tf.summary.text("flags", "\n".join(f"    {line}" for line in flags_text.splitlines()))
-
-    callbacks = [monitoring.ScalarLogger(writer, settings.batch_size, settings.log_every, report)]
-    if settings.sample_photos:
-        sample = sample_photos(settings, model)
-        noise = np.random.default_rng(settings.seed).uniform(-1, 1, (settings.sample_colorings, model.noise_size))
-        callbacks.append(
-            monitoring.GANMonitor(
-                writer,
-                os.path.join(settings.run_dir, "samples"),
-                sample,
-                noise.astype(np.float32),
-                settings.sample_every,
-            )
-        )
-    if settings.profile_steps:
-        callbacks.append(monitoring.ProfileWindow(logs_dir, *settings.profile_steps))
-    callbacks.append(monitoring.CheckpointSaver(checkpoints, settings.checkpoint_every, should_stop))
-
-    batches = training_batches(
-        source,
-        settings.batch_size,
-        gan.updates,
-        settings.seed,
-        start_step=start,
-        augmentation=settings.augmentation,
-    )
-    gan.fit(batches, steps_per_epoch=settings.steps - start, epochs=1, callbacks=callbacks, verbose=verbose)
-    writer.close()
-    return int(gan.step.numpy())
-
-
-def sample_photos(settings: TrainingSettings, model: ModelSettings) -> np.ndarray:
-    """The fixed photos of the grids, float [n, s, s, 3] in [0, 1]: the first of val, or of train where none is."""
-    directory = settings.val_data or settings.data
-    split = "val" if records.DatasetInfo.read(directory).count("val") else "train"
-    dataset = records.photos(directory, split, model.image_size).take(settings.sample_photos)
-    return np.stack([photo["rgb"] for photo in dataset.as_numpy_iterator()])
+    try:
+        with team.strategy.scope():
+            kind = ColorGAN if team.count == 1 else workers.MultiWorkerColorGAN
+            gan = build(settings, dataclasses.replace(model, synchronized_bn=replicas > 1), kind)
+            checkpoints = Checkpoints(os.path.join(settings.run_dir, CHECKPOINTS), gan, settings.keep_checkpoints)
+        return Run(settings, gan, checkpoints, team, source, flags_text, should_stop, report, verbose).until_done()
+    except tf.errors.OpError as error:
+        lost_worker = team.lost(error)
+        if lost_worker:
+            raise lost_worker from error
+        problem = first_problem(source)
+        if problem:
+            raise BrokenData(f"{problem}; convert again, or pass --skip_corrupt to go on without it") from error
+        raise
