@@ -66,6 +66,9 @@ class Run:
             step = self.team.from_chief(manifest["step"] if manifest else 0)
             if step and not self.team.is_chief:
                 manifest = self.checkpoints.restore(step)
+            # A checkpoint holds the learning rates too, but the flags of this run have the last word.
+            self.gan.d_optimizer.learning_rate = self.settings.d_learning_rate
+            self.gan.g_optimizer.learning_rate = self.settings.g_learning_rate
         return step, manifest["restores"] if manifest else 0
 
     def fit(self, start: int, restores: int) -> str | None:
