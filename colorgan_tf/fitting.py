@@ -91,6 +91,7 @@ class Run:
             epochs=1,
             callbacks=[*callbacks, guard, saver],
             verbose=self.verbose if team.is_chief else 0,
+            shuffle=False,  # the pipeline has done it
         )
         if log:
             log.close()
