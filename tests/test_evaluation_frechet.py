@@ -37,7 +37,7 @@ def test_distances_of_systems_and_halves_are_scipys():
     def features(pictures):
         return pictures.mean(axis=(1, 2)) * 10
 
-    test = FrechetTest(features, seed=4, size=3)
+    test = FrechetTest(features, size=3, seed=4)
     for start in (0, 30):
         at = slice(start, start + 30 if start == 0 else 80)
         batch = Batch(keys[at], rgb[at])
@@ -62,8 +62,17 @@ def test_missing_weights_are_one_line(tmp_path):
     with pytest.raises(ValueError, match="no such file; expected InceptionV3's weights"):
         frechet.Inception(str(tmp_path / "weights.h5"))
     (tmp_path / "weights.h5").write_bytes(b"not HDF5 at all")
-    with pytest.raises(ValueError, match="not InceptionV3's weights") as caught:
+    with pytest.raises(ValueError, match="not an HDF5 file; expected InceptionV3's weights"):
         frechet.Inception(str(tmp_path / "weights.h5"))
+
+
+def test_another_models_weights_are_one_line(tmp_path):
+    import keras
+
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    other.save_weights(str(tmp_path / "other.weights.h5"))
+    with pytest.raises(ValueError, match="not InceptionV3's weights") as caught:
+        frechet.Inception(str(tmp_path / "other.weights.h5"))
     assert "\n" not in str(caught.value)
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from colorgan_tf.metrics import frechet_distance
 
 INPUT_SIZE = 299
-FEATURES = 2048
 _KNOWN = "bcbd6486424b2319ff4ef7d526e38f63"  # MD5 of inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5
 _KNOWN_TOP = "9a0d58056eeedaa3f26cb7ebd46da564"  # the same with the classifier, ..._tf_kernels.h5
 
@@ -62,6 +61,8 @@ class Inception:
     untrained: no number is ever given from random weights.
     """
 
+    size = 2048  # of a feature vector
+
     def __init__(self, weights: str):
         from keras.applications import InceptionV3
 
@@ -104,6 +105,9 @@ def _digests(path):
     if not os.path.isfile(path):
         raise ValueError(f"{path}: no such file; expected InceptionV3's weights (--feature_weights)")
     with open(path, "rb") as file:
+        if file.read(8) != b"\x89HDF\r\n\x1a\n":
+            raise ValueError(f"{path}: not an HDF5 file; expected InceptionV3's weights as Keras saves them")
+        file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
         return sha256, hashlib.file_digest(file, "md5").hexdigest()

@@ -76,7 +76,7 @@ def evaluate(
             notes.append(f"No Frechet distance: {error}.")
             progress(notes[-1])
         else:
-            frechet_test = realism.FrechetTest(inception, settings.seed)
+            frechet_test = realism.FrechetTest(inception, inception.size, settings.seed)
             observers["frechet"] = frechet_test
             if not inception.published:
                 notes.append(

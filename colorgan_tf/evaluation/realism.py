@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from colorgan_tf.evaluation import classifier
-from colorgan_tf.evaluation.frechet import FEATURES, Gaussian
+from colorgan_tf.evaluation.frechet import Gaussian
 from colorgan_tf.evaluation.measure import TRUTH
 from colorgan_tf.evaluation.sources import Batch, Subsample, draw
 
@@ -57,7 +57,8 @@ class ClassifierTest:
 class FrechetTest:
     """Running Gaussians of features of truth's halves and of each system's first colourings."""
 
-    def __init__(self, features: Callable[[np.ndarray], np.ndarray], seed: int, size: int = FEATURES):
+    def __init__(self, features: Callable[[np.ndarray], np.ndarray], size: int, seed: int):
+        """features: pictures [n, h, w, 3] in [0, 1] to vectors [n, size]."""
         self._features, self._seed, self._size = features, seed, size
         self._gaussians: dict[str, Gaussian] = {}
 
