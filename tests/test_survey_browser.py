@@ -124,7 +124,7 @@ def take_with_mouse(driver, url, screenshots):
             before = list(state(driver))
             driver.refresh()
             assert heading(driver) == f"Question 3 of {QUESTIONS}" and list(state(driver)) == before
-            for box, want in zip(boxes(driver), wanted, strict=True):
+            for box, want in zip(boxes(driver), wanted, strict=True):  # some browsers keep unsent marks, some do not
                 if box.is_selected() != bool(want):
                     box.click()
         marks = state(driver)
