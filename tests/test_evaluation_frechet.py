@@ -76,13 +76,26 @@ def test_another_models_weights_are_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_one_layer_without_its_weights_is_enough_to_refuse():
+    """Keras leaves a layer that the file lacks as it was made, with a warning."""
+    import keras
+
+    first, second = keras.layers.BatchNormalization(), keras.layers.BatchNormalization()
+    model = keras.Sequential([keras.Input((3,)), first, second])
+    first.moving_mean.assign([0.1, 0.0, 0.2])
+    with pytest.raises(ValueError, match="file.h5: 1 of 2 layers there were never trained"):
+        frechet.check_trained(model, "file.h5")
+    second.moving_mean.assign([0.0, 0.3, 0.0])
+    frechet.check_trained(model, "file.h5")
+
+
 def test_untrained_weights_are_refused_and_others_used_and_marked(tmp_path):
     from keras.applications import InceptionV3
 
     model = InceptionV3(include_top=False, pooling="avg", input_shape=(299, 299, 3), weights=None)
     untrained, trained = str(tmp_path / "untrained.weights.h5"), str(tmp_path / "trained.weights.h5")
     model.save_weights(untrained)
-    with pytest.raises(ValueError, match="never trained"):
+    with pytest.raises(ValueError, match="94 of 94 layers there were never trained"):
         frechet.Inception(untrained)
     for variable in model.non_trainable_variables:
         if variable.path.endswith("moving_mean"):

@@ -8,6 +8,7 @@ one report and are not to be held against published ones. With fewer photos than
 import dataclasses
 import hashlib
 import os
+import warnings
 
 import numpy as np
 
@@ -81,8 +82,7 @@ class Inception:
             digests = _digests(weights)
             self.sha256, self.published = digests[0], digests[1] in (_KNOWN, _KNOWN_TOP)
             model = _load(weights, shape)
-        if all(not np.any(v.numpy()) for v in model.non_trainable_variables if v.path.endswith("moving_mean")):
-            raise ValueError(f"{weights}: InceptionV3 there was never trained; expected Keras' ImageNet weights")
+        check_trained(model, weights)
         self._model = model
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
@@ -99,6 +99,19 @@ class Inception:
         if not hasattr(self, "_graph"):
             self._graph = tf.function(lambda x: self._model(x, training=False), reduce_retracing=True)
         return self._graph(x)
+
+
+def check_trained(model, source: str) -> None:
+    """ValueError unless every batch normalization has seen data.
+
+    Keras only warns of layers that a file lacks, and leaves them as they were made; a fresh moving mean is all zeros.
+    """
+    means = [v for v in model.non_trainable_variables if v.path.endswith("moving_mean")]
+    fresh = sum(not np.any(mean.numpy()) for mean in means)
+    if fresh:
+        raise ValueError(
+            f"{source}: {fresh} of {len(means)} layers there were never trained; expected Keras' ImageNet weights"
+        )
 
 
 def _digests(path):
@@ -128,7 +141,9 @@ def _load(path, shape):
             classifier_activation=None,
         )
         try:
-            model.load_weights(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about layers that the file lacks: check_trained's business
+                model.load_weights(path)
         except Exception as error:  # h5py and Keras raise many kinds for a file that is something else
             reasons.append((str(error).strip() or type(error).__name__).splitlines()[0])
             continue
