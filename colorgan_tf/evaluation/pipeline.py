@@ -134,8 +134,12 @@ def evaluate(
         total = time.perf_counter() - start
         # Linux gives the peak in KiB, macOS in bytes.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-        seconds = {name: round(value, 3) for name, value in profile.seconds.items()}
-        found["profile"] = {"seconds": seconds, "total_seconds": round(total, 3), "peak_memory_mib": round(peak, 1)}
+        found["profile"] = {
+            "seconds": {name: round(value, 3) for name, value in profile.seconds.items()},
+            "cpu_seconds": {name: round(value, 3) for name, value in profile.cpu_seconds.items()},
+            "total_seconds": round(total, 3),
+            "peak_memory_mib": round(peak, 1),
+        }
         report.write(found, partial)
         report.publish(partial, output)
     except BaseException:

@@ -94,10 +94,13 @@ def markdown(report: dict[str, Any]) -> str:
     text.append("## Where the systems came from\n")
     text += [f"* {name}: {json.dumps(entry['about'])}\n" for name, entry in systems.items() if entry["about"]]
     text.append("## Where the time went\n")
-    seconds, total = report["profile"]["seconds"], report["profile"]["total_seconds"]
-    rows = [[part, f"{s:.1f}", f"{s / total:.0%}"] for part, s in sorted(seconds.items(), key=lambda item: -item[1])]
-    text.append(_table(["part", "seconds", "share"], rows))
-    text.append(f"{total:.1f} s in all; peak memory {report['profile']['peak_memory_mib']:.0f} MiB.\n")
+    profile = report["profile"]
+    seconds, cpu = profile["seconds"], profile["cpu_seconds"]
+    whole = sum(cpu.values())
+    rows = [[part, f"{seconds[part]:.1f}", f"{cpu[part]:.1f}", f"{cpu[part] / whole:.0%}"] for part in seconds]
+    rows.sort(key=lambda row: -cpu[row[0]])
+    text.append(_table(["part", "seconds", "processor seconds", "share of these"], rows))
+    text.append(f"{profile['total_seconds']:.1f} s in all; peak memory {profile['peak_memory_mib']:.0f} MiB.\n")
     return "\n".join(text)
 
 
