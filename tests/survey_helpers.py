@@ -47,7 +47,7 @@ def make_study(directory, questions=6, generated=4, side=16, runs=("fake",), dec
 def survey(*arguments) -> subprocess.CompletedProcess:
     """Runs survey.py to its end."""
     command = [sys.executable, os.path.join(ROOT, "survey.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
 
 
 class Server:

@@ -86,9 +86,9 @@ def next_page(driver):
     """Waits until what is done inside has replaced the page."""
     old = driver.find_element(By.TAG_NAME, "html")
     yield
-    WebDriverWait(driver, 20).until(expected_conditions.staleness_of(old))
+    WebDriverWait(driver, 60).until(expected_conditions.staleness_of(old))
     complete = "return document.readyState === 'complete'"
-    WebDriverWait(driver, 20).until(lambda driver: driver.execute_script(complete))
+    WebDriverWait(driver, 60).until(lambda driver: driver.execute_script(complete))
 
 
 def begin_with_mouse(driver, url):

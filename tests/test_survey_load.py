@@ -36,14 +36,14 @@ class Participant(threading.Thread):
         while True:
             try:
                 if self.connection is None:
-                    self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+                    self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
                 self.connection.request(method, path, body, FORM if body is not None else {})
                 reply = self.connection.getresponse()
                 return reply.status, reply.read().decode(), reply.headers.get("Location")
             except (OSError, http.client.HTTPException):
                 self.connection = None
                 self.waiting = True
-                assert self.outage.wait(60), "the server did not come back"
+                assert self.outage.wait(120), "the server did not come back"
                 self.waiting = False
 
     def run(self):
@@ -98,9 +98,9 @@ def test_a_killed_server_loses_no_acknowledged_answer_and_doubles_none(tmp_path)
     try:
         for person in people:
             person.start()
-        wait_until(lambda: len(acknowledged(people)) >= PEOPLE * QUESTIONS // 2, 120)
+        wait_until(lambda: len(acknowledged(people)) >= PEOPLE * QUESTIONS // 2, 300)
         server.kill()
-        wait_until(lambda: all(p.waiting or not p.is_alive() for p in people), 30)
+        wait_until(lambda: all(p.waiting or not p.is_alive() for p in people), 60)
         before = acknowledged(people)
         on_disk, _ = stored(answers, study)
         assert PEOPLE * QUESTIONS // 2 <= len(before) < PEOPLE * QUESTIONS  # it was in the middle
@@ -110,7 +110,7 @@ def test_a_killed_server_loses_no_acknowledged_answer_and_doubles_none(tmp_path)
         server = Server(tmp_path / "study", server.port)
         back.set()
         for person in people:
-            person.join(120)
+            person.join(300)
     finally:
         back.set()
         server.stop()
