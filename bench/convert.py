@@ -6,7 +6,7 @@ Writes an LMDB of 341 x 256 WebP photos (drawn rooms with grain, 14 KB each like
 them: by a single-threaded Pillow loop (open, crop, LANCZOS, PNG) that reads with the lmdb package and keeps nothing,
 and by the converter, which also writes TFRecord shards. Every figure is a process of its own, tied to its cores by
 taskset; start-up (imports) is not counted, starting the workers is. The converter must reach 1.2 times the loop on one
-core and 2.2 times on two.
+core and 2.2 times on two, and its memory (of all its processes, without mapped files) must not grow with the images.
 """
 
 import io
@@ -75,8 +75,19 @@ def measure_loop(folder: str) -> float:
     return count / (time.perf_counter() - start)
 
 
-def measure_converter(folder: str) -> float:
-    """Images/s of the converter, with a worker for each core this process may use."""
+def _memory() -> float:
+    """MiB of this process and its children, without the pages of mapped files."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        processes = [os.getpid(), *map(int, file.read().split())]
+    total = 0
+    for process in processes:
+        with open(f"/proc/{process}/status") as file:
+            total += sum(int(line.split()[1]) for line in file if line.startswith("RssAnon"))
+    return total / 1024
+
+
+def measure_converter(folder: str) -> tuple[float, float, float]:
+    """Images/s of the converter, with a worker for each core this process may use; MiB after a quarter, at the end."""
     import colorgan_tf.records  # noqa: F401  (imports TensorFlow)
     from data.conversion import Settings, convert
     from data.lsun import LsunSource
@@ -84,38 +95,50 @@ def measure_converter(folder: str) -> float:
 
     source = LsunSource(folder)
     settings = Settings("lsun", "bedroom", SIZE, 0, 0.01, 0, 0.0, 100)
+    memory: list[tuple[int, float]] = []
+
+    def on_progress(progress):
+        if len(memory) * progress.total < 4 * progress.done:  # at 0, 25, 50, 75 and 100 per cent
+            memory.append((progress.done, _memory()))
+
+    cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
-        info = convert(source, settings, Workspace(os.path.join(out, "data"), False), len(os.sched_getaffinity(0)))
-        return sum(map(info.count, info.splits)) / (time.perf_counter() - start)
+        info = convert(source, settings, Workspace(os.path.join(out, "data"), False), cores, on_progress)
+        speed = sum(map(info.count, info.splits)) / (time.perf_counter() - start)
+    return speed, memory[1][1], memory[-1][1]
 
 
-def _run(what: str, cores: int, folder: str) -> float:
+def _run(what: str, cores: int, folder: str) -> list[float]:
     cpus = ",".join(map(str, sorted(os.sched_getaffinity(0))[:cores]))
     command = ["taskset", "-c", cpus, sys.executable, "-m", "bench.convert", f"--measure={what}", f"--lmdb={folder}"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    return float(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return [float(number) for number in done.stdout.split()]
 
 
 def main(argv: list[str]) -> int:
     if FLAGS.measure:
-        print((measure_loop if FLAGS.measure == "loop" else measure_converter)(FLAGS.lmdb))
+        print(*((measure_loop(FLAGS.lmdb),) if FLAGS.measure == "loop" else measure_converter(FLAGS.lmdb)))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         size = write_lmdb(folder, FLAGS.images)
         print(f"{FLAGS.images} photos of 341 x 256, WebP, {size / 1024:.1f} KiB each; load {os.getloadavg()[0]:.1f}")
         rows: dict[tuple[str, int], list[float]] = {}
+        memory: dict[int, list[float]] = {}
         cores = [n for n in TARGETS if n <= len(os.sched_getaffinity(0))]
         for _ in range(FLAGS.rounds):
-            for what, n in [("loop", 1), *[("converter", n) for n in cores]]:
-                rows.setdefault((what, n), []).append(_run(what, n, folder))
+            for what, n in [("loop", 1), *(("converter", n) for n in cores)]:
+                speed, *memory[n] = _run(what, n, folder)
+                rows.setdefault((what, n), []).append(speed)
     loop = statistics.median(rows["loop", 1])
     print(f"plain loop          {loop:6.0f} images/s  {[round(x) for x in rows['loop', 1]]}")
     missed = False
     for n in cores:
         speed = statistics.median(rows["converter", n])
         print(f"converter, {n} core(s) {speed:6.0f} images/s  {[round(x) for x in rows['converter', n]]}", end="")
-        print(f"  ratio {speed / loop:.2f}, wanted {TARGETS[n]}")
+        print(f"  ratio {speed / loop:.2f}, wanted {TARGETS[n]}", end="")
+        print(f"; {memory[n][0]:.0f} MiB after a quarter, {memory[n][1]:.0f} MiB at the end")
         missed |= speed / loop < TARGETS[n]
     return int(missed)
 

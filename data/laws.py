@@ -68,8 +68,6 @@ def _law(*modes: tuple[float, tuple[float, float], tuple[float, float, float]]) 
     return Law(weights / weights.sum(), means, covariances)
 
 
-_WOOD = _law((0.7, (-0.085, 0.060), (0.012, 0.010, -0.6)), (0.3, (-0.035, 0.025), (0.008, 0.006, -0.6)))
-
 # Order matters: items are numbered by it in `Room.items`.
 KINDS: dict[str, Kind] = {
     "wall": Kind(
@@ -94,7 +92,9 @@ KINDS: dict[str, Kind] = {
         0.22,
         0.68,
     ),
-    "wood": Kind(_WOOD, 0.22, 0.66),
+    "wood": Kind(
+        _law((0.7, (-0.085, 0.060), (0.012, 0.010, -0.6)), (0.3, (-0.035, 0.025), (0.008, 0.006, -0.6))), 0.22, 0.66
+    ),
     "sheet": Kind(_law((1.0, (0.000, 0.000), (0.007, 0.006, -0.3))), 0.30, 0.92),
     "blanket": Kind(
         _law(

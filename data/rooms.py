@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from colorgan_tf import color
-from data import interior
+from data import interior, scene
 from data.laws import KINDS, LAWS, Law
 
 KIND_NAMES = tuple(KINDS)
@@ -199,30 +199,30 @@ def _add_surfaces(light: np.ndarray, surfaces: np.ndarray, point, normal, room, 
         here = surfaces == surface
         return here, x[here], y[here], z[here]
 
-    here, px, _, pz = part(interior.BOARDS)
+    here, px, _, pz = part(scene.BOARDS)
     if px.size:
         across, along = (px, pz) if turned < 0.5 else (pz, px)
         board = np.floor(across / np.float32(0.12 + 0.1 * pitch))
         tint = np.sin(board * np.float32(12.9898) + np.floor(along / 1.3 + 0.37 * board) * np.float32(78.233))
         light[here] *= 1.0 + strong * tint
-    here, px, _, pz = part(interior.TILES)
+    here, px, _, pz = part(scene.TILES)
     if px.size:
         step = np.float32(0.35 + 0.3 * pitch)
         joint = (np.mod(px, step) < 0.03) | (np.mod(pz, step) < 0.03)
         light[here] *= np.where(joint, np.float32(0.6), np.float32(1.0))
-    here, px, py, pz = part(interior.STRIPES)
+    here, px, py, pz = part(scene.STRIPES)
     if px.size:
         light[here] *= 1.0 + strong * np.sign(np.sin((px + pz) * np.float32(14.0 + 14.0 * pitch)))
-    here, px, py, pz = part(interior.FOLDS)
+    here, px, py, pz = part(scene.FOLDS)
     if px.size:
         light[here] *= 1.0 + strong * np.sin((px + pz) * np.float32(22.0 + 16.0 * pitch) + np.float32(6.3 * phase))
-    here, px, py, pz = part(interior.WAVES)
+    here, px, py, pz = part(scene.WAVES)
     if px.size:
         wave = np.sin(px * np.float32(5 + 4 * pitch) + np.float32(6.3 * phase)) * np.cos(
             (pz + py) * np.float32(4 + 5 * depth)
         )
         light[here] *= 1.0 + np.float32(0.22) * wave
-    here, px, py, pz = part(interior.GLOW)
+    here, px, py, pz = part(scene.GLOW)
     if px.size:  # lamp shades and window panes shine by themselves
         light[here] += np.float32(0.9 if room.lamp_on else 0.3) + np.float32(0.25) * np.sin(py * np.float32(7.0))
 
