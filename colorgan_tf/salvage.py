@@ -74,17 +74,18 @@ def examine(path: str, size: int) -> Iterator[Record]:
         while offset < end:
             length = _frame_length(file, offset, end)
             if length is None:
-                yield Record(index, None, f"no record at byte {offset}, the file is cut off or overwritten there")
-                offset = _next_frame(file, offset + 1, end)
-                index += 1
-                continue
-            data = file.read(length)
-            checksum = struct.unpack("<I", file.read(4))[0]
-            if masked_crc32c(data) == checksum:
-                yield Record(index, data, explain(data, size))
+                problem = f"no record at byte {offset}, the file is cut off or overwritten there"
             else:
-                yield Record(index, None, f"checksum does not match the {length} bytes at byte {offset}")
-            offset += length + _FRAME
+                data = file.read(length)
+                checksum = struct.unpack("<I", file.read(4))[0]
+                problem = f"checksum does not match the {length} bytes at byte {offset}"
+            if length is not None and masked_crc32c(data) == checksum:
+                yield Record(index, data, explain(data, size))
+                offset += length + _FRAME
+            else:
+                yield Record(index, None, problem)
+                # Not simply behind this frame: bytes may be missing from it.
+                offset = _next_frame(file, offset + 1, end)
             index += 1
 
 
@@ -116,11 +117,11 @@ def masked_crc32c(data: bytes) -> int:
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _LIST[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return int(_mask(np.uint32(crc ^ 0xFFFFFFFF)))
+    return int(_mask(np.array([crc ^ 0xFFFFFFFF], np.uint32))[0])
 
 
-def _mask(crc):
-    crc = np.asarray(crc, np.uint32)
+def _mask(crc: np.ndarray) -> np.ndarray:
+    """uint32 checksums to masked ones."""
     return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
 
 
@@ -167,8 +168,9 @@ def _next_frame(file, offset: int, end: int) -> int:
 
 def _readable(path: str, size: int) -> int:
     """How many records TensorFlow's reader gives and can decode."""
+    # The largest value is asked for because TensorFlow decodes nothing whose result it can do without.
     dataset = tf.data.TFRecordDataset(path).map(
-        lambda serialized: tf.size(decode_record(serialized, size)[0]), num_parallel_calls=tf.data.AUTOTUNE
+        lambda serialized: tf.reduce_max(decode_record(serialized, size)[0]), num_parallel_calls=tf.data.AUTOTUNE
     )
     return int(dataset.ignore_errors().reduce(np.int64(0), lambda total, _: total + 1))
 
