@@ -82,7 +82,7 @@ def signatures(generator: keras.Model, settings: ModelSettings, options: Options
     square = settings.image_size
     colorize = colorizer(generator, options)
     if options.batching:
-        together = _batched(colorize)
+        together = batched(colorize)
         if settings.any_size:  # only pictures of one size can share a batch
             alone, fits = colorize, lambda gray: tf.reduce_all(tf.shape(gray)[1:3] == square)
             colorize = lambda gray, noise: tf.cond(  # noqa: E731
@@ -190,7 +190,7 @@ def next_version(model_dir: str) -> int:
     return max((int(name) for name in os.listdir(model_dir) if name.isdecimal()), default=0) + 1
 
 
-def _batched(colorize):
+def batched(colorize):
     """`colorize` behind TensorFlow's batch scheduler, shared by all signatures and requests of a loaded model."""
     return tf.nondifferentiable_batch_function(
         num_batch_threads=2,

@@ -17,18 +17,20 @@ CODE = ModelSettings(**SMALL, noise_form="code", context_filters=8)
 
 
 def make_generator(settings, seed=0):
-    """Weights as after training: large enough to paint, batch norm with moving averages of its own."""
+    """As after training: batch norm's moving averages are those of its inputs, its gain and offset something."""
     keras.utils.set_random_seed(seed)
     generator = build_generator(settings)
     rng = np.random.default_rng(seed)
     for layer in generator.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            n = layer.gamma.shape[0]
-            layer.set_weights(
-                [rng.normal(2, 0.3, n), rng.normal(0, 0.5, n), rng.normal(0, 0.1, n), rng.uniform(0.01, 0.1, n)]
-            )
+            layer.gamma.assign(rng.normal(1, 0.3, layer.gamma.shape))
+            layer.beta.assign(rng.normal(0, 0.3, layer.beta.shape))
+            layer.momentum = 0.0
+    gray, noise = inputs(8, settings.image_size, seed=99)
+    for _ in range(8):  # once a layer, since each one's statistics follow from the one before
+        generator([2 * gray - 1, noise], training=True)
     color = generator.get_layer("color_conv")
-    color.set_weights([10 * weight for weight in color.get_weights()])
+    color.kernel.assign(3.0 * color.kernel)
     return generator
 
 

@@ -1,5 +1,6 @@
 """What an export holds: the same function as the generator, in every form, by TF Serving's rules."""
 
+import concurrent.futures
 import json
 import os
 import subprocess
@@ -153,6 +154,19 @@ def test_other_picture_sizes(exports):
     expected = helpers.make_generator(helpers.CODE)([2 * gray - 1, noise], training=False).numpy() / 2
     for name in ("folded", "batching"):
         np.testing.assert_allclose(inference.load_export(exports[name])(gray, noise)[1], expected, atol=1e-5)
+
+
+def test_requests_share_batches_inside_the_graph():
+    """Without this, that a bad request harms nobody there would say nothing."""
+
+    def count(gray, noise):
+        return tf.fill(tf.shape(gray), tf.shape(gray)[0]), noise
+
+    together = tf.function(serving.batched(count))
+    values = [tf.constant(value) for value in helpers.inputs(1, 8)]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        sizes = [int(tf.reduce_max(call.result()[0])) for call in [pool.submit(together, *values) for _ in range(200)]]
+    assert max(sizes) > 1 and set(sizes) <= set(serving.BATCH_SIZES)
 
 
 def test_runs_in_saved_model_cli(exports, tmp_path):

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
 
 
 class LoadedModel:
@@ -22,7 +23,7 @@ class LoadedModel:
         self._lock = threading.Lock()
 
     def run(self, signature: str, inputs: dict, wanted=()) -> dict:
-        """Outputs by name. KeyError-free: tf.errors for whatever is wrong, as the server's own checks name it."""
+        """Outputs by name; tf.errors for whatever is wrong, the server's own checks of names and types included."""
         if signature not in self.signatures:
             raise tf.errors.InvalidArgumentError(None, None, f'Serving signature name: "{signature}" not found')
         definition = self.signatures[signature]
@@ -44,15 +45,15 @@ class LoadedModel:
         return dict(zip(outputs, values, strict=True))
 
     def _callable(self, signature, names, outputs):
-        """A Session callable: unlike Session.run it leaves the check of shapes to C++, as a server does."""
+        """The Session from below its Python, which would look at shapes; a server leaves that to C++."""
         key = (signature, *outputs)
         with self._lock:
             if key not in self._callables:
                 definition = self.signatures[signature]
-                self._callables[key] = self.session.make_callable(
-                    [definition.outputs[name].name for name in outputs],
-                    feed_list=[definition.inputs[name].name for name in names],
-                )
+                options = config_pb2.CallableOptions()
+                options.feed.extend(definition.inputs[name].name for name in names)
+                options.fetch.extend(definition.outputs[name].name for name in outputs)
+                self._callables[key] = self.session._make_callable_from_options(options)
             return self._callables[key]
 
     def close(self):
