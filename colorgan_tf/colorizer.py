@@ -21,8 +21,11 @@ from .photos import Photo, read_photo
 from .spread import spread, vividness
 
 DRAWS = 16
-MAX_ASPECT = 4  # of what the generator is shown; longer photos are squeezed to it
-BATCH = 8
+# Times the size the generator was trained at, where it takes any (figures in docs/colorize.md): colourings are chosen
+# from small ones, and painted larger, where colours follow edges better.
+CHOOSING, PAINTING = 0.5, 1.5
+MAX_ASPECT = 4
+BATCH = 4
 _STRIP_PIXELS = 1 << 16  # small enough for the processor's cache
 # color.yuv_to_rgb as a matrix: what it makes of Y, U and V alone.
 _TO_RGB = np.concatenate([color.yuv_to_rgb(one[:1], one[1:])[:, None] for one in np.eye(3, dtype=np.float32)], axis=1)
@@ -35,7 +38,6 @@ class Coloring:
 
     noise: np.ndarray  # float32 [noise_size]
     chroma: upsample.ChromaMap
-    vividness: float  # mean length of (U, V) as the generator painted it
 
 
 def default_model() -> str:
@@ -92,21 +94,31 @@ class Colorizer:
             if n < 1:
                 raise ValueError(f"n is {n}; expected at least 1")
             noise = draw_noise(seed, max(n, draws), self.generator.noise_size)
-            n = min(n, len(noise))
+            noise = noise[spread(self._predict(reduced(photo, *self._size(photo, CHOOSING)), noise), n)]
+            painted, middle = self._paint(photo, noise)
+            order = np.argsort(vividness(painted), kind="stable")
         else:
             noise = np.asarray(noise, np.float32)
             if noise.ndim != 2 or noise.shape[1] != self.generator.noise_size or not len(noise):
                 raise ValueError(f"noise has the shape {noise.shape}; expected [k, {self.generator.noise_size}]")
-            n = None
-        width, height = photo.size
-        small = working_size(height, width, self.generator.image_size, self.generator.any_size)
-        gray = reduced(photo, *small)
+            painted, middle = self._paint(photo, noise)
+            order = range(len(noise))
+        return [Coloring(noise[i], upsample.fit(middle, painted[i])) for i in order]
+
+    def _paint(self, photo, noise):
+        """Displayable chroma float32 [k, h, w, 2] at the painting size, and the luminance that `upsample.fit` wants."""
+        size = self._size(photo, PAINTING)
+        gray = reduced(photo, *size)
         chroma = self._predict(gray, noise)
-        chroma = color.fit_chroma(np.broadcast_to(gray[None, ..., None], (*chroma.shape[:3], 1)), chroma)
-        middle = reduced(photo, *upsample.middle_size((height, width), small))
-        order = range(len(noise)) if n is None else spread(chroma, n)
-        vivid = vividness(chroma)
-        return [Coloring(noise[i], upsample.fit(middle, chroma[i]), float(vivid[i])) for i in order]
+        chroma = color.fit_chroma(np.broadcast_to(gray[..., None], (*chroma.shape[:3], 1)), chroma)
+        return chroma, reduced(photo, *upsample.middle_size(photo.size[::-1], size))
+
+    def _size(self, photo, scale):
+        """(height, width) for the generator, `scale` times what it was trained at; exports for one size get that."""
+        trained = self.generator.image_size
+        if not self.generator.any_size:
+            return trained, trained
+        return working_size(photo.size[1], photo.size[0], round(scale * trained))
 
     def _predict(self, gray, noise):
         """Chroma float32 [k, h, w, 2] for luminance [h, w] and noise [k, noise_size], always in batches of `BATCH`."""
@@ -118,16 +130,13 @@ class Colorizer:
         return np.concatenate(parts)[: len(noise)]
 
 
-def working_size(height: int, width: int, image_size: int, any_size: bool) -> tuple[int, int]:
-    """The (height, width) at which the generator sees a photo: the whole frame, its shorter side `image_size`.
+def working_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """The (height, width) at which the generator sees a photo: the whole frame, its shorter side `side`.
 
-    An export for one size gets the frame squeezed to its square; photos longer than `MAX_ASPECT` are squeezed to that.
+    Photos longer than `MAX_ASPECT` times their shorter side are squeezed to that.
     """
-    if not any_size:
-        return image_size, image_size
-    scale = image_size / min(height, width)
-    longest = MAX_ASPECT * image_size
-    return min(longest, round(height * scale)), min(longest, round(width * scale))
+    scale = side / min(height, width)
+    return min(MAX_ASPECT * side, round(height * scale)), min(MAX_ASPECT * side, round(width * scale))
 
 
 def reduced(photo: Photo, height: int, width: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -132,10 +133,9 @@ def test_every_size_and_shape(colorizer, size):
 
 
 def test_the_generator_sees_the_whole_frame_in_its_proportions():
-    assert module.working_size(600, 800, 64, True) == (64, 85)
-    assert module.working_size(1200, 800, 64, True) == (96, 64)
-    assert module.working_size(16, 12_000, 64, True) == (64, 256)
-    assert module.working_size(600, 800, 64, False) == (64, 64)
+    assert module.working_size(600, 800, 64) == (64, 85)
+    assert module.working_size(1200, 800, 64) == (96, 64)
+    assert module.working_size(16, 12_000, 64) == (64, 256)
 
 
 def test_reduction_matches_pillow(colorizer):
@@ -220,4 +220,28 @@ for name in ("gan", "losses", "models", "records", "monitoring", "serving", "tra
 def test_chroma_map_is_small(colorizer):
     photo = photos.read_photo(np.zeros((3000, 2000), np.uint8))
     coloring = colorizer.propose(photo, 1)[0]
-    assert coloring.chroma.planes.shape == (4, upsample.MIDDLE * 48, upsample.MIDDLE * 32)
+    assert coloring.chroma.planes.shape == (4, upsample.MIDDLE * 72, upsample.MIDDLE * 48)
+
+
+def test_a_generator_s_sums_do_not_depend_on_neighbours(tmp_path):
+    """With real convolutions, whose kernels add in an order that may follow the batch."""
+    from colorgan_tf import models, serving
+
+    settings = models.ModelSettings(image_size=32, noise_form="code", context_filters=8)
+    serving.save(models.build_generator(settings), settings, serving.describe(settings, 0, "random"), str(tmp_path))
+    colorizer = Colorizer(tmp_path)
+    photo = photos.read_photo((textured(60, 80) * 255).astype(np.uint8))
+    others = [photos.read_photo((textured(50 + i, 70, i) * 255).astype(np.uint8)) for i in range(4)]
+    noise = module.draw_noise(1, 7, 100)
+    alone = [colorizer.propose(photo, noise=row[None])[0].chroma.planes for row in noise]
+    assert len({planes.tobytes() for planes in alone}) == 7
+    for order in (range(7), range(6, -1, -1), [3, 3, 0, 6, 1]):
+        together = colorizer.propose(photo, noise=noise[list(order)])
+        for i, coloring in zip(order, together, strict=True):
+            np.testing.assert_array_equal(coloring.chroma.planes, alone[i])
+    expected = [c.chroma.planes for c in colorizer.propose(photo, 3)]
+    with ThreadPoolExecutor(4) as pool:  # among other photos, several at once
+        mixed = [photo, *others] * 3
+        for source, colorings in zip(mixed, pool.map(lambda p: colorizer.propose(p, 3), mixed), strict=True):
+            if source is photo:
+                np.testing.assert_array_equal([c.chroma.planes for c in colorings], expected)
