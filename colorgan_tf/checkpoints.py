@@ -204,6 +204,8 @@ def read_manifest(path: str) -> dict:
             if _sha256(os.path.join(path, name)) != digest:
                 raise ValueError(f"{name} has changed since it was written")
         ModelSettings(**manifest["model"])
+        if os.path.basename(path) != f"step-{manifest['step']:08d}":
+            raise ValueError(f"{MANIFEST} is of step {manifest['step']}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a sound checkpoint ({error})") from None
     return {"figures": None, "restores": 0} | manifest
@@ -211,8 +213,10 @@ def read_manifest(path: str) -> dict:
 
 def _remove(path: str):
     """Removes a checkpoint folder so that a kill in between leaves it whole or gone."""
-    os.rename(path, path + PARTIAL)
-    shutil.rmtree(path + PARTIAL, ignore_errors=True)
+    removed = f"{path}.removed{PARTIAL}"
+    shutil.rmtree(removed, ignore_errors=True)
+    os.rename(path, removed)
+    shutil.rmtree(removed, ignore_errors=True)
 
 
 def _sha256(path: str) -> str:
