@@ -39,7 +39,7 @@ def run():
     """ValueError and OSError for what a user can mend."""
     variants = [variant for variant in plan.VARIANTS if variant.name in VARIANTS.value]
     _check_settings()
-    from miniature import training
+    from miniature import training  # TensorFlow is loaded after the flags were found good
 
     if not os.path.exists(os.path.join(DATA.value, "dataset.json")):
         draw_data(training)
@@ -142,13 +142,10 @@ def main(argv):
     try:
         if len(argv) > 1:
             raise ValueError(f"unexpected argument {argv[1]}; expected flags only")
-        from miniature import training
-
-        try:
-            run()
-        except (training.Stopped, KeyboardInterrupt):
-            print("stopped; the same command goes on from there", file=sys.stderr)
-            return _STOPPED
+        run()
+    except (plan.Stopped, KeyboardInterrupt):
+        print("stopped; the same command goes on from there", file=sys.stderr)
+        return _STOPPED
     except (ValueError, OSError) as error:
         print(f"paper_mini.py: {error}", file=sys.stderr)
         return 1

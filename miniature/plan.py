@@ -3,6 +3,10 @@
 import dataclasses
 
 
+class Stopped(Exception):
+    """A run was stopped by the user and can go on."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Variant:
     """A system of the paper.

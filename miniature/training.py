@@ -7,15 +7,11 @@ from collections.abc import Sequence
 
 from colorgan_tf.checkpoints import list_checkpoints
 from colorgan_tf.runs import CHECKPOINTS
-from miniature.plan import Variant
+from miniature.plan import Stopped, Variant
 
 MINI_FLAGS = "configs/paper_mini.flags"
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # flagfiles name one another from here
 _STOPPED = 75  # train.py's exit status after Ctrl-C
-
-
-class Stopped(Exception):
-    """A run was stopped by the user and can go on."""
 
 
 def run_dir(work: str, variant: Variant, seed: int) -> str:
