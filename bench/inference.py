@@ -4,8 +4,8 @@
     python -m bench.inference --peers=.venv-peers/bin/python                  about 5 minutes on two cores
 
 The paper's generator at 64 x 64, the same weights everywhere, gray and noise in, RGB out. In every round each runtime
-runs in turn; the table has medians over the rounds, and for ratios the median of the rounds' ratios, since only what ran
-within the same seconds compares. `cpu` is images per second of processor time times the cores: what a busy machine
+runs in turn; the table has medians over the rounds, and for ratios the median of the rounds' ratios, since only what
+ran within the same seconds compares. `cpu` is images per second of processor time times the cores: what a busy machine
 still measures fairly, though not for runtimes whose threads spin while they wait.
 """
 
@@ -23,6 +23,7 @@ BATCHES = flags.DEFINE_list("batches", ["1", "8", "64"], "Batch sizes.")
 ROUNDS = flags.DEFINE_integer("rounds", 7, "Interleaved rounds.", lower_bound=1)
 IMAGES = flags.DEFINE_integer("images", 64, "Images a runtime colours in a round, at least one batch.", lower_bound=1)
 PRECISIONS = flags.DEFINE_list("precisions", ["float32", "bfloat16"], "float32, bfloat16.")
+FOLDER = flags.DEFINE_string("folder", "", "Keep the exports and weights there, and use them again.")
 ONLY = flags.DEFINE_list("only", [], "Names of runtimes to run, with ours; all by default.")
 
 GFLOP = 3.94  # of one image through the paper's generator: 2 x multiply-adds of its convs
@@ -129,8 +130,10 @@ def report(times, precision, batch):
 def main(argv):
     del argv
     logging.set_verbosity(logging.WARNING)
-    with tempfile.TemporaryDirectory() as folder:
-        prepare(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = FOLDER.value or scratch
+        if not os.path.exists(os.path.join(folder, "weights.npz")):
+            prepare(folder)
         for precision in PRECISIONS.value:
             problems = {}
             workers = start(precision, folder)
