@@ -14,8 +14,8 @@ _logger = logging.getLogger(__name__)
 class EventLog:
     """A summary writer that notices when its file no longer takes what is written.
 
-    TensorFlow's own writer drops events on a full disk without a word, and stays dumb when there is room again. Here a
-    torn event is cut off, one warning is given, and the next events go into a new file.
+    TensorFlow's own writer drops events on a full disk, often without a word, and stays dumb when there is room again.
+    Here a torn event is cut off, one warning is given, and the next events go into a new file.
     """
 
     def __init__(self, directory: str):
@@ -29,9 +29,10 @@ class EventLog:
         if self._writer is None and not self._open():
             yield  # tf.summary does nothing without a writer
             return
-        with self._writer.as_default(step=step):
-            yield
+        # TensorFlow sometimes does tell, and sometimes not; the file is what counts.
         with contextlib.suppress(tf.errors.OpError):
+            with self._writer.as_default(step=step):
+                yield
             self._writer.flush()
         end, size = whole_events(self._path, self._end)
         if end == size and end > self._end:
