@@ -180,7 +180,7 @@ def test_mutated_shards(source, tmp_path):
         seen = {photo.tobytes() for photo in one_epoch(left)}
         assert untouched <= seen <= set(pictures)
         assert left.count == len(seen) == len(places) - lost
-        assert (lost > 0) == (problem is not None)
+        assert problem or not lost  # bytes put in between two records cost none, but are told
         broken += lost > 0
     assert broken > MUTATIONS / 2
 
