@@ -71,9 +71,8 @@ def compare():
         return np.mean([metrics.pairwise_rms(colourings) for colourings in shown])
 
     print(f"{RUN.value}, step {step}: {len(keys)} photos, k = {K.value}, seed {SEED.value}\n")
-    print(
-        "| minibatch | from moving averages | when its companions change | when the noise changes |\n| --- | --- | --- | --- |"
-    )
+    print("| minibatch | from moving averages | when its companions change | when the noise changes |")
+    print("| --- | --- | --- | --- |")
     print(f"| any, moving averages | 0 | {distance(reference, again):.2g} | {by_noise(reference):.2f} |")
     for size in sizes:
         one, other = colour(batch, straight, size), colour(batch, mixed, size)
