@@ -83,6 +83,8 @@ class Workspace:
                 f"{self.output}: holds files but no {INFO_FILE}; not touching what this program did not make"
             )
         if entries and not self.overwrite:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.partial)  # all that is left when the very last step of a conversion was interrupted
             raise OutputError(f"{self.output}: exists already; --overwrite replaces it")
 
     @contextlib.contextmanager
@@ -142,8 +144,16 @@ class Workspace:
         _sync_directory(os.path.dirname(os.path.abspath(self.output)))
 
     def discard(self) -> None:
-        """Removes OUTPUT.partial."""
-        shutil.rmtree(self.partial, ignore_errors=True)
+        """Removes OUTPUT.partial; the plan last, so that until then the same command can tell what is left to do."""
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self.partial):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                elif entry.path != self._plan:
+                    os.remove(entry.path)
+            if os.path.exists(self._plan):
+                os.remove(self._plan)
+            os.rmdir(self.partial)
 
 
 class ShardWriter:
