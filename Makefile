@@ -23,7 +23,7 @@ demo: setup  ## draw rooms, train on them, colour rooms never seen; at most 10 m
 	$(RUN) -m data.convert --source=rooms --max_images=8000 --image_size=32 --val_fraction=0.02 --overwrite --output=datasets/demo
 	$(RUN) train.py --flagfile=configs/demo.flags --data=datasets/demo --run_dir=$(DEMO)
 	$(RUN) export.py --run_dir=$(DEMO) --model_dir=exports/demo
-	$(RUN) -m data.draw --count=6 --size=64 --first=1000000 --output=outputs/demo/rooms
+	$(RUN) -m data.draw --count=6 --size=256 --first=1000000 --output=outputs/demo/rooms
 	$(RUN) colorize.py outputs/demo/rooms --model=exports/demo --n=6 --output=outputs/demo/coloured
 	@echo
 	@echo "pictures       outputs/demo/coloured/room-01000000-sheet.png and five more; $(DEMO)/samples shows how they came"
