@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
 import transcription
+
 from colorgan_tf.gan import ColorGAN
 from colorgan_tf.models import ModelSettings
 
