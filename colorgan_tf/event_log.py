@@ -29,11 +29,8 @@ class EventLog:
         if self._writer is None and not self._open():
             yield  # tf.summary does nothing without a writer
             return
-        # TensorFlow sometimes does tell, and sometimes not; the file is what counts.
-        with contextlib.suppress(tf.errors.OpError):
-            with self._writer.as_default(step=step):
-                yield
-            self._writer.flush()
+        with self._writer.as_default(step=step):
+            yield
         end, size = whole_events(self._path, self._end)
         if end == size and end > self._end:
             self._end = end
@@ -54,6 +51,9 @@ class EventLog:
             os.makedirs(self.directory, exist_ok=True)
             self._writer = tf.summary.create_file_writer(self.directory)
             self._writer.flush()
+            # TensorFlow flushes at the end of as_default(), and where that fails it leaves the dead writer in place for
+            # whoever writes next. So flushing must not fail; whether the events arrived, the file itself tells.
+            self._writer.flush = _quiet(self._writer.flush)
         except (OSError, tf.errors.OpError):
             self._complain()
             return False
@@ -117,6 +117,16 @@ def drop_events_after(directory: str, step: int):
             with contextlib.suppress(OSError):
                 os.remove(partial)
             _logger.warning("%s: cannot rewrite it (is the disk full?); its curve overlaps with the new one", path)
+
+
+def _quiet(call):
+    """`call` without the errors TensorFlow raises for files."""
+
+    def quiet():
+        with contextlib.suppress(tf.errors.OpError):
+            return call()
+
+    return quiet
 
 
 def _event_files(directory: str) -> list[str]:
