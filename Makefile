@@ -41,5 +41,15 @@ format: setup-dev  ## put the style right
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+bench: setup-dev  ## the benchmarks that need no peers: training loop, input, converter; on an idle machine
+	$(RUN) -m data.convert --source=rooms --max_images=4000 --overwrite --output=datasets/bench
+	$(RUN) -m bench.train_step --data=datasets/bench --precision=float32
+	$(RUN) -m bench.train_step --data=datasets/bench --precision=mixed_bfloat16
+	$(RUN) -m bench.input --data=datasets/bench
+	$(RUN) -m bench.convert
+
+paper-mini: setup-dev  ## the paper's comparisons in miniature; an hour or more, resumable; writes docs/paper-mini.md
+	$(RUN) paper_mini.py
+
 clean:  ## remove what the demo made
 	rm -rf $(DEMO) exports/demo outputs/demo datasets/demo
