@@ -191,4 +191,5 @@ class ShardWriter:
         try:
             yield
         except self._errors as error:
-            raise OutputError(f"{self._aside}: cannot be written: {error.message}") from None
+            reason = error.message.split("; ")[-1]  # TensorFlow puts the path in front
+            raise OutputError(f"{self._aside}: cannot be written: {reason}; finished shards are kept") from None
