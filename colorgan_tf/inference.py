@@ -19,6 +19,7 @@ import numpy as np
 INFO_FILE = "colorgan.json"
 MODEL_FILE = "saved_model.pb"
 SIGNATURE = "serving_default"
+GUARD = ".sha256"  # 1.sha256 beside 1/: the checksum of a shipped export
 _EXPECTED = f"expected an export, a directory with {MODEL_FILE} and {INFO_FILE}, or the folder of its versions"
 
 
@@ -126,6 +127,11 @@ def load_export(path: str | os.PathLike) -> Generator:
     folder = version_folder(os.fspath(path))
     info = read_info(folder)
     digest = checksum(folder)
+    guard = os.path.normpath(folder) + GUARD
+    if os.path.isfile(guard):
+        with open(guard, encoding="utf-8") as file:
+            if file.read().strip() != digest:
+                raise ValueError(f"{folder}: not as it was shipped (its checksum is not that of {guard}); fetch it anew")
     import tensorflow as tf
 
     try:

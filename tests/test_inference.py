@@ -147,3 +147,15 @@ def test_importing_does_not_load_tensorflow():
     code = "import sys, colorgan_tf.inference; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+
+
+def test_a_shipped_export_that_was_changed_is_refused(export, tmp_path):
+    folder = tmp_path / "shipped" / "1"
+    shutil.copytree(export / "2", folder)
+    guard = folder.with_name("1.sha256")
+    guard.write_text(inference.checksum(str(folder)) + "\n")
+    assert inference.load_export(folder.parent).checksum == guard.read_text().strip()
+    with open(folder / "colorgan.json", "a", encoding="utf-8") as file:
+        file.write(" ")
+    with pytest.raises(ValueError, match="not as it was shipped"):
+        inference.load_export(folder.parent)
