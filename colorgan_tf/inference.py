@@ -131,7 +131,9 @@ def load_export(path: str | os.PathLike) -> Generator:
     if os.path.isfile(guard):
         with open(guard, encoding="utf-8") as file:
             if file.read().strip() != digest:
-                raise ValueError(f"{folder}: not as it was shipped (its checksum is not that of {guard}); fetch it anew")
+                raise ValueError(
+                    f"{folder}: not as it was shipped (its checksum is not that of {guard}); fetch it anew"
+                )
     import tensorflow as tf
 
     try:
