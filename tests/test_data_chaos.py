@@ -132,7 +132,7 @@ def operations(tmp_path_factory) -> int:
 
 
 def _killed_at_random(start, runs: int, typical: float, rng: random.Random) -> int:
-    """Runs each `start(number)` (a pid) to its end, killed at random moments on the way; returns the number of kills."""
+    """Runs each `start(number)` (a pid) to its end, killed at random moments on the way; returns how many kills."""
     kills = 0
     for number in range(runs):
         patience = typical  # grows, so that a machine that became slower does not kill every attempt at its start
