@@ -1,7 +1,7 @@
 """Conversions that are killed, or run out of disk, anywhere: what was finished stays, and in the end it is all there.
 
 The short form kills at a sample of places. COLORGAN_FULL=1 kills 50 conversions at random moments, one at every single
-file operation, the program as a whole 10 times, and fuzzes with 2,000 photos (test_data_fuzz.py).
+file operation, the program as a whole in 5 runs, and fuzzes with 2,000 photos (test_data_fuzz.py).
 """
 
 import os
@@ -176,10 +176,10 @@ def test_killed_at_random_moments(tmp_path, whole):
     assert not list(tmp_path.glob("*.partial"))
 
 
-@pytest.mark.skipif(not FULL, reason="COLORGAN_FULL=1: 10 runs of the program, with its start-up")
+@pytest.mark.skipif(not FULL, reason="COLORGAN_FULL=1: 5 runs of the program, with its start-up")
 def test_the_program_killed_at_random_moments(tmp_path):
     """With worker processes, which must neither outlive it nor disturb the next attempt."""
-    command = [sys.executable, "-m", "data.convert", "--source=rooms", "--max_images=1500", "--image_size=32"]
+    command = [sys.executable, "-m", "data.convert", "--source=rooms", "--max_images=600", "--image_size=32"]
 
     def start(number: int) -> int:
         output = f"--output={tmp_path}/{number}"
@@ -187,10 +187,10 @@ def test_the_program_killed_at_random_moments(tmp_path):
 
     began = time.monotonic()
     assert os.waitpid(start(999), 0)[1] == 0
-    kills = _killed_at_random(start, 10, time.monotonic() - began, random.Random(2))
-    print(f"{kills} kills in 10 runs")
-    assert kills >= 5
-    assert all(digests(tmp_path / str(number)) == digests(tmp_path / "999") for number in range(10))
+    kills = _killed_at_random(start, 5, time.monotonic() - began, random.Random(2))
+    print(f"{kills} kills in 5 runs")
+    assert kills >= 2
+    assert all(digests(tmp_path / str(number)) == digests(tmp_path / "999") for number in range(5))
 
 
 @pytest.mark.parametrize("seed", range(40 if FULL else 6))
