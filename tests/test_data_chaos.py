@@ -171,7 +171,7 @@ def test_killed_at_random_moments(tmp_path, whole):
     runs = 50 if FULL else 8
     kills = _killed_at_random(start, runs, time.monotonic() - began, random.Random(2))
     print(f"{kills} kills in {runs} runs")
-    assert kills >= runs // 2
+    assert kills >= 2  # how many hit before the end depends on the machine's load; the results must not
     assert all(digests(tmp_path / str(number)) == whole for number in range(runs))
     assert not list(tmp_path.glob("*.partial"))
 
