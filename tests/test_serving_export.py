@@ -204,8 +204,8 @@ def test_other_formats_are_written_checked_and_agree(name, settings, tmp_path):
         found = dict(
             zip(("rgb", "chroma"), session.run(["rgb", "chroma"], {"gray": gray, "noise": noise}), strict=True)
         )
-    np.testing.assert_allclose(found["rgb"], expected[0], atol=1e-4)
-    np.testing.assert_allclose(found["chroma"], expected[1], atol=1e-4)
+    np.testing.assert_allclose(found["rgb"], expected[0], atol=1e-5)
+    np.testing.assert_allclose(found["chroma"], expected[1], atol=1e-5)
 
 
 def test_a_format_that_differs_is_refused(tmp_path):
