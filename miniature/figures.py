@@ -13,7 +13,7 @@ from colorgan_tf.evaluation.sources import Batch
 from data import judging
 from miniature.plan import BASE
 
-ROWS, COLUMNS = 5, 6
+ROWS, COLUMNS = 4, 5
 SCALE = 2  # 32 pixels are small on a page
 _HEADER = 14
 PAIRS = (
