@@ -51,6 +51,9 @@ DILATIONS = flags.DEFINE_list("dilations", "1,1,1,1,1,1", "Dilation of each of t
 CONTEXT_FILTERS = flags.DEFINE_integer(
     "context_filters", 0, "Width of a second, four times coarser scale in G; 0 is off.", lower_bound=0
 )
+GUIDED_RADIUS = flags.DEFINE_integer(
+    "guided_radius", 0, "Radius of a guided filter behind G's last conv, which keeps colours to edges; 0 is off.", 0
+)
 DISCRIMINATOR_FILTERS = flags.DEFINE_integer(
     "discriminator_filters", 64, "Filters of the first conv of D; each further one doubles them.", lower_bound=4
 )

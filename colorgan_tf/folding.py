@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from colorgan_tf.models import AddCoarse
+from colorgan_tf.layers import AddCoarse, GuidedFilter
 
 _WEIGHTED = (layers.Conv2D, layers.Conv2DTranspose, layers.Dense)
 
@@ -38,7 +38,8 @@ def fold_batch_norm(generator: keras.Model, precision: str = "float32") -> keras
             _push(_producers(norm), scale, beta - mean * scale, norm, scales, shifts)
 
     def clone(layer):
-        lower = precision != "float32" and not isinstance(layer, layers.Dense) and layer.name != "color"
+        exact = isinstance(layer, layers.Dense | GuidedFilter) or layer.name == "color"
+        lower = precision != "float32" and not exact
         dtype = f"mixed_{precision}" if lower else layer.dtype_policy
         if isinstance(layer, layers.BatchNormalization):
             return _Folded(name=layer.name, dtype=dtype)

@@ -52,7 +52,8 @@ class ColorGAN(keras.Model):
         """objective: a name of `losses.OBJECTIVES`. k_d, k_g: updates of D and of G in one iteration (k_D, k_G).
 
         l1_weight: lambda of Eq. 6, for RGB. r1_weight: gamma of R1, applied every `r1_interval` steps and multiplied by
-        it (Karras et al. 2020). mode_seeking_weight: of the mode-seeking term (Mao et al. 2019).
+        it (Karras et al. 2020). mode_seeking_weight: of `losses.mode_seeking_loss`, which pairs up photos in G's
+        minibatch: half as many, each with two noises.
         """
         super().compile(optimizer=None, **kwargs)
         self.optimizer = None  # Keras otherwise keeps a hidden RMSprop, which would land in checkpoints
@@ -119,6 +120,10 @@ class ColorGAN(keras.Model):
     def update_generator(self, y, x, z):
         """Lines 9 to 11: G descends log(1 - D(G(y, z))), plus the terms that were asked for."""
         logs = {}
+        if self.mode_seeking_weight:
+            # The first half of the minibatch twice: pairs in which only z differs, at no cost.
+            half = tf.shape(y)[0] // 2
+            y, x = (tf.concat([photos[:half], photos[:half], photos[2 * half :]], axis=0) for photos in (y, x))
         with tf.GradientTape() as tape:
             painted = self.generator([y, z], training=True)
             fake = self.full_color(y, painted)
@@ -131,9 +136,9 @@ class ColorGAN(keras.Model):
                 logs["l1_loss"] = losses.l1_loss(y, color.luminance(fake))
                 total += self.l1_weight * logs["l1_loss"]
             if self.mode_seeking_weight:
-                half = tf.shape(y)[0] // 2  # the same photos twice, so that only z differs
-                twin = self.generator([y[:half], z[-half:]], training=True)
-                logs["mode_seeking_loss"] = losses.mode_seeking_loss(painted[:half], twin, z[:half], z[-half:])
+                logs["mode_seeking_loss"] = losses.mode_seeking_loss(
+                    painted[:half], painted[half : 2 * half], z[:half], z[half : 2 * half]
+                )
                 total += self.mode_seeking_weight * logs["mode_seeking_loss"]
             loss = self.g_optimizer.scale_loss(self.share(total))
         grad_norm = self.apply_gradients(tape, loss, self.g_optimizer, self.generator)

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 from keras import Input, Model, initializers, layers, ops
 
+from colorgan_tf.layers import AddCoarse, GuidedFilter
+
 GENERATORS = ("fully_conv", "encoder_decoder", "unet")
 COLOR_SPACES = ("yuv", "rgb")
 LAYER_CHOICES = ("multi", "single")
@@ -23,6 +25,7 @@ NORMALIZATIONS = ("batch", "layer", "spectral")
 FILTERS = (128, 64, 64, 64, 32)  # of the hidden convs; the sixth conv gives the colour channels
 KERNELS = (7, 5, 5, 5, 5, 5)
 CONTEXT_SCALE = 4
+CONTEXT_CONVS = 5
 NOISY_CONVS = 3  # "the first half of the generator layers (the first three layers in our case)"
 
 
@@ -36,8 +39,10 @@ class ModelSettings:
     noise_form: "map" is the paper's Dense layer to one s x s channel, which ties the generator to one image size;
         "code" gives z to the convs as channels that are constant over the picture, which fits any size.
     generator_filters: of the five hidden convs. dilations: of the six convs, to see more of the room at equal cost.
-    context_filters: 0, or the width of a second scale: three convs on the picture made four times smaller, which see 52
-        pixels where the paper's six see 27, and tell the first convs what they saw; a twentieth of the cost.
+    context_filters: 0, or the width of a second scale: five convs on the picture made four times smaller, which see 84
+        pixels where the paper's six see 27, and tell the first convs what they saw; a tenth of the cost.
+    guided_radius: 0, or the radius in pixels of a guided filter behind the last conv, which keeps colours to the edges
+        of things (`layers.GuidedFilter`); for yuv.
     discriminator_norm: "batch" is the paper's; "layer" suits a gradient penalty, which is per sample; "spectral".
     synchronized_bn: batch statistics over all replicas instead of each its own.
     """
@@ -52,6 +57,7 @@ class ModelSettings:
     generator_filters: tuple[int, ...] = FILTERS
     dilations: tuple[int, ...] = (1, 1, 1, 1, 1, 1)
     context_filters: int = 0
+    guided_radius: int = 0
     discriminator_filters: int = 64
     discriminator_norm: str = "batch"
     synchronized_bn: bool = False
@@ -71,6 +77,8 @@ class ModelSettings:
                 raise ValueError(f"{field}={getattr(self, field)}: expected one of {', '.join(allowed)}")
         if self.context_filters and (self.generator, self.noise_form) != ("fully_conv", "code"):
             raise ValueError("context_filters: the second scale needs generator=fully_conv and noise_form=code")
+        if self.guided_radius and self.color_space == "rgb":
+            raise ValueError("guided_radius: the guided filter is for chroma; expected 0 with color_space=rgb")
         for field, length in (("generator_filters", 5), ("dilations", 6)):
             values = tuple(int(value) for value in getattr(self, field))
             if len(values) != length or min(values) < 1:
@@ -113,6 +121,8 @@ def build_generator(settings: ModelSettings) -> Model:
     gray = Input((size, size, 1), name="gray")
     noise = Input((settings.noise_size,), name="noise")
     color = builders[settings.generator](gray, noise, settings)
+    if settings.guided_radius:
+        color = GuidedFilter(settings.guided_radius, name="guided_color", dtype="float32")([gray, color])
     return Model([gray, noise], color, name="generator")
 
 
@@ -168,43 +178,12 @@ def _add_code(features, noise, filters: int, name: str):
 def _context(gray, noise, settings: ModelSettings):
     """The second scale: coarse features of y and z, [batch, ceil(h / 4), ceil(w / 4), context_filters]."""
     features = layers.AveragePooling2D(CONTEXT_SCALE, padding="same", name="context_gray")(gray)
-    for i in range(3):
+    for i in range(CONTEXT_CONVS):
         features = _conv(settings.context_filters, 5, use_bias=False, name=f"context_conv_{i}")(features)
-        if i == 0 or settings.noise_layers == "multi":
+        if i < (NOISY_CONVS if settings.noise_layers == "multi" else 1):
             features = _add_code(features, noise, settings.context_filters, name=f"context_code_{i}")
         features = layers.ReLU(name=f"context_relu_{i}")(_batch_norm(settings, name=f"context_bn_{i}")(features))
     return features
-
-
-class AddCoarse(layers.Layer):
-    """fine [b, h, w, c] + coarse [b, ceil(h / scale), ceil(w / scale), c] brought up bilinearly."""
-
-    def __init__(self, scale: int, **kwargs):
-        super().__init__(**kwargs)
-        self.scale = scale
-
-    def call(self, inputs):
-        fine, coarse = inputs
-        shape = ops.shape(fine)
-        up = self._enlarge(self._enlarge(coarse, 1), 2)
-        return fine + up[:, : shape[1], : shape[2], :]
-
-    def _enlarge(self, x, axis):
-        """Linear interpolation along an axis, pixel centres aligned; UpSampling2D wants to know the size beforehand."""
-
-        def part(start, stop):
-            return x[(slice(None),) * axis + (slice(start, stop),)]
-
-        before = ops.concatenate([part(None, 1), part(None, -1)], axis=axis)
-        after = ops.concatenate([part(1, None), part(-1, None)], axis=axis)
-        places = [(i + 0.5) / self.scale - 0.5 for i in range(self.scale)]
-        parts = [(1 - abs(t)) * x + abs(t) * (before if t < 0 else after) for t in places]
-        shape = list(ops.shape(x))
-        shape[axis] *= self.scale
-        return ops.reshape(ops.stack(parts, axis=axis + 1), shape)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape[0]
 
 
 def _down(features, filters: int, name: str, settings: ModelSettings):

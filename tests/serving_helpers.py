@@ -13,7 +13,7 @@ from colorgan_tf.models import ModelSettings, build_generator
 
 SMALL = {"image_size": 32, "generator_filters": (8, 8, 8, 8, 8)}
 MAP = ModelSettings(**SMALL)
-CODE = ModelSettings(**SMALL, noise_form="code", context_filters=8)
+CODE = ModelSettings(**SMALL, noise_form="code", context_filters=8, guided_radius=2)
 
 
 def make_generator(settings, seed=0):

@@ -162,6 +162,21 @@ def test_terms_of_ours_train_and_count(options):
     assert float(counted) > 0 and all(np.isfinite(float(v)) for v in logs.values())
 
 
+@pytest.mark.parametrize("batch, pairs", [(4, 2), (5, 2)])
+def test_mode_seeking_compares_two_noises_on_the_same_photo(batch, pairs):
+    gan = make_gan(mode_seeking_weight=1.0)
+    seen, full_color = [], gan.full_color
+    gan.full_color = lambda y, painted: seen.append((y.numpy(), painted.numpy())) or full_color(y, painted)
+    z = gan.sample_noise(0, batch)
+    logs = gan.update_generator(*gan.see(tf.constant(photos(batch)[:, 0])), z)
+    [(y, painted)] = seen
+    assert len(y) == batch
+    np.testing.assert_array_equal(y[:pairs], y[pairs : 2 * pairs])
+    local = painted - painted.mean(axis=(1, 2), keepdims=True)
+    distances = [np.abs(values[:pairs] - values[pairs : 2 * pairs]).mean() for values in (z.numpy(), local)]
+    np.testing.assert_allclose(logs["mode_seeking_loss"], distances[0] / (distances[1] + 1e-5), rtol=1e-5)
+
+
 def test_regression_has_no_adversary_and_forgets_the_noise():
     gan = make_gan(objective="regression", rate=2e-2)
     assert gan.updates == 1

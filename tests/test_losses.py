@@ -116,8 +116,9 @@ def test_r1_of_a_linear_critic_is_half_its_squared_norm():
     np.testing.assert_allclose(losses.r1_penalty(linear_critic(weight), real), 0.5 * np.sum(weight**2), rtol=1e-5)
 
 
-def test_mode_seeking_is_the_ratio_of_mean_distances():
+def test_mode_seeking_is_the_ratio_of_mean_distances_and_ignores_tints():
     z1, z2 = tf.constant([[1.0, 0.0]]), tf.constant([[0.0, 0.5]])
-    painted1, painted2 = tf.constant([[[[0.2, 0.4]]]]), tf.constant([[[[0.1, 0.4]]]])
-    ours = losses.mode_seeking_loss(painted1, painted2, z1, z2)
-    np.testing.assert_allclose(ours, 0.75 / 0.05, rtol=1e-3)
+    painted1, painted2 = tf.constant([[[[0.2, 0.4], [0.0, 0.4]]]]), tf.constant([[[[0.1, 0.4], [0.1, 0.4]]]])
+    # The first picture's U is 0.1 off its mean, to both sides; nothing else is off any mean.
+    np.testing.assert_allclose(losses.mode_seeking_loss(painted1, painted2, z1, z2), 0.75 / 0.05, rtol=1e-3)
+    np.testing.assert_allclose(losses.mode_seeking_loss(painted1 + 0.3, painted2, z1, z2), 0.75 / 0.05, rtol=1e-3)

@@ -97,10 +97,10 @@ def test_code_is_what_constant_channels_would_be_away_from_the_border():
     np.testing.assert_allclose(together[:, 2:-2, 2:-2], apart[:, 2:-2, 2:-2], atol=1e-4)
 
 
-@pytest.mark.parametrize("context", [0, 4])
+@pytest.mark.parametrize("extras", [{}, {"context_filters": 4, "guided_radius": 4}], ids=str)
 @pytest.mark.parametrize("height, width", [(16, 16), (33, 50), (7, 64)])
-def test_a_code_generator_paints_any_size(context, height, width):
-    generator = models.build_generator(small(noise_form="code", context_filters=context))
+def test_a_code_generator_paints_any_size(extras, height, width):
+    generator = models.build_generator(small(noise_form="code", **extras))
     gray = np.zeros((1, height, width, 1), np.float32)
     assert generator([gray, np.zeros((1, 10), np.float32)]).shape == (1, height, width, 2)
 
@@ -165,6 +165,7 @@ def test_spectral_norm_bounds_every_weight():
         ({"generator_filters": (8, 8)}, "generator_filters"),
         ({"dilations": (1, 1, 1, 1, 1, 0)}, "dilations"),
         ({"context_filters": 8}, "context_filters"),
+        ({"guided_radius": 4, "color_space": "rgb"}, "guided_radius"),
     ],
 )
 def test_wrong_settings_are_named(changes, named):
