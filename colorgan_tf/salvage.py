@@ -5,6 +5,7 @@ TensorFlow's reader stops at the first broken one; here the next sound frame is 
 """
 
 import dataclasses
+import functools
 import os
 import struct
 from collections.abc import Iterator
@@ -168,11 +169,22 @@ def _next_frame(file, offset: int, end: int) -> int:
 
 def _readable(path: str, size: int) -> int:
     """How many records TensorFlow's reader gives and can decode."""
-    # The largest value is asked for because TensorFlow decodes nothing whose result it can do without.
-    dataset = tf.data.TFRecordDataset(path).map(
-        lambda serialized: tf.reduce_max(decode_record(serialized, size)[0]), num_parallel_calls=tf.data.AUTOTUNE
-    )
-    return int(dataset.ignore_errors().reduce(np.int64(0), lambda total, _: total + 1))
+    return int(_reader(size)(tf.constant(path)))
+
+
+@functools.cache
+def _reader(size: int):
+    """`_readable` as a graph, built once and not anew for every shard: that took longer than reading a small one."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def count(path):
+        # The largest value is asked for because TensorFlow decodes nothing whose result it can do without.
+        dataset = tf.data.TFRecordDataset(path).map(
+            lambda serialized: tf.reduce_max(decode_record(serialized, size)[0]), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        return dataset.ignore_errors().reduce(np.int64(0), lambda total, _: total + 1)
+
+    return count
 
 
 def _copy(records: Iterator[bytes], path: str, directory: str) -> tuple[str, int]:

@@ -1,6 +1,8 @@
 """Damaged shards: what is wrong is named, what is sound is read, and the numbers add up."""
 
+import collections
 import dataclasses
+import io
 import os
 import pathlib
 import random
@@ -9,6 +11,7 @@ import struct
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from colorgan_tf import records
 from colorgan_tf.input_pipeline import training_batches
@@ -156,34 +159,64 @@ def mutate(content: bytes, rng: random.Random) -> tuple[bytes, int, int]:
 
 
 def test_mutated_shards(source, tmp_path):
-    """Whatever happens to a shard, the records that it did not happen to are read, and no others come in."""
-    path = source.files[0]
-    content = pathlib.Path(path).read_bytes()
-    places = frames(path)
-    pictures = [tf.io.decode_png(picture(r.data)).numpy().tobytes() for r in examine(path, 16)]
-    alone = dataclasses.replace(source, files=(path,), counts=(len(places),))
+    """Whatever happens to a shard, the records that it did not happen to are read, and no others come in.
+
+    Each mutated shard is examined and salvaged by itself, and what was kept of it read here without TensorFlow; then
+    all of them pass through training's pipeline together, in one epoch, which a photo more or less would stop.
+    """
+    content = pathlib.Path(source.files[0]).read_bytes()
+    places = frames(source.files[0])
+    pictures = [pixels(content[begin + 12 : end - 4]) for begin, end in places]
+    assert len(set(pictures)) == len(pictures) == 7
     rng = random.Random(11)
-    broken = 0
-    for _ in range(MUTATIONS):
+    mutants, files, counts, total = [], [], [], collections.Counter()
+    tally = dict.fromkeys(("whole", "damaged", "nothing left", "records kept", "records lost"), 0)
+    for number in range(MUTATIONS):
+        path = str(tmp_path / f"mutant-{number:04d}.tfrecord")
+        mutants.append(path)
+        alone = dataclasses.replace(source, files=(path,), counts=(len(places),))
         mutated, begin, end = mutate(content, rng)
         pathlib.Path(path).write_bytes(mutated)
         untouched = {
             pictures[i] for i, (first, last) in enumerate(places) if last <= begin or (first >= end and end > begin)
         }
         problem = first_problem(alone)
-        assert problem is None or problem.startswith(path)
+        assert problem is None or (problem.startswith(f"{path}: ") and "\n" not in problem)
         try:
             left, lost = salvage(alone, str(tmp_path / "salvaged"))
         except ValueError:
-            assert not untouched
+            assert not untouched and problem
+            tally["nothing left"] += 1
+            tally["records lost"] += len(places)
             continue
-        seen = {photo.tobytes() for photo in one_epoch(left)}
-        assert untouched <= seen <= set(pictures)
+        kept = pathlib.Path(left.files[0]).read_bytes()
+        seen = [pixels(kept[first + 12 : last - 4]) for first, last in frames(left.files[0])]
+        assert untouched <= set(seen) <= set(pictures) and len(set(seen)) == len(seen)
         assert left.count == len(seen) == len(places) - lost
         assert problem or not lost  # bytes put in between two records cost none, but are told
-        broken += lost > 0
-    assert broken > MUTATIONS / 2
+        files += left.files
+        counts += left.counts
+        total.update(seen)
+        tally["damaged" if problem else "whole"] += 1
+        tally["records kept"] += left.count
+        tally["records lost"] += lost
+    print(tally)
+    assert tally["records kept"] + tally["records lost"] == MUTATIONS * len(places)
+    assert tally["damaged"] > MUTATIONS / 2 and tally["records lost"] > MUTATIONS / 2
+
+    together = dataclasses.replace(source, files=tuple(files), counts=tuple(counts))
+    assert collections.Counter(photo.tobytes() for photo in one_epoch(together)) == total
+    # Unsalvaged, every mutant in turn: errors that the reader survives, and nothing but the photos that were written.
+    # It stops at the first error of a shard, so the last photo comes only where none was noticed.
+    raw = tf.data.Dataset.from_tensor_slices(mutants).flat_map(
+        lambda path: tf.data.TFRecordDataset(path)
+        .map(lambda record: records.decode_record(record, 16)[0])
+        .ignore_errors()
+    )
+    assert set(pictures[:-1]) <= {photo.tobytes() for photo in raw.as_numpy_iterator()} <= set(pictures)
 
 
-def picture(serialized: bytes) -> bytes:
-    return tf.train.Example.FromString(serialized).features.feature["image/encoded"].bytes_list.value[0]
+def pixels(serialized: bytes) -> bytes:
+    """The picture of a record, decoded by Pillow."""
+    encoded = tf.train.Example.FromString(serialized).features.feature["image/encoded"].bytes_list.value[0]
+    return np.asarray(Image.open(io.BytesIO(encoded))).tobytes()
