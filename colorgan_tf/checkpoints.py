@@ -130,12 +130,13 @@ class Checkpoints:
         """Restores the checkpoint of `step` and gives back its manifest; ValueError in one line where it cannot."""
         path = os.path.join(self.directory, f"step-{step:08d}")
         manifest = read_manifest(path)
-        stored, wanted = manifest["model"], json.loads(json.dumps(dataclasses.asdict(self.settings)))
+        # What a checkpoint does not tell, its program did not know yet, and did as the default does.
+        stored, wanted = _as_json(ModelSettings()) | manifest["model"], _as_json(self.settings)
         for field, value in wanted.items():
             # Which statistics the batch norms share changes no weight.
-            if field != "synchronized_bn" and stored.get(field) != value:
+            if field != "synchronized_bn" and stored[field] != value:
                 raise ValueError(
-                    f"{path}: a checkpoint of another model: it has {field}={stored.get(field)}, the flags say {value}"
+                    f"{path}: a checkpoint of another model: it has {field}={stored[field]}, the flags say {value}"
                 )
         if manifest["ema"] != hasattr(self._checkpoint, "ema_generator"):
             raise ValueError(
@@ -230,3 +231,8 @@ def _sync(path: str):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _as_json(settings: ModelSettings) -> dict:
+    """The settings as a manifest has them: tuples are lists there."""
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
