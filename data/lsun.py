@@ -1,19 +1,24 @@
 """LSUN: an LMDB folder of WebP or JPEG photos, read through tensorflow-io.
 
-The only module that needs tensorflow-io, whose last release, 0.37.1, loads under TensorFlow 2.16 and 2.17 only.
+The only module that needs tensorflow-io, whose last release, 0.37.1, loads under TensorFlow 2.16 and 2.17 only. A
+truncated LMDB, which no library reads, goes through cut_lmdb.py and costs the photos that lie beyond its end.
 
 Keys are read without their values: LMDB keeps a photo on pages of its own, away from the keys, so that choosing among
 3 million keys reads some 200 MB of the 43 GB. Photos are then read by key, only those that were chosen.
 """
 
+import dataclasses
 import importlib.util
+import logging
 import os
 import struct
 import sys
 from collections.abc import Iterator, Sequence
 
-from data.sources import EncodedPhoto, InputError
+from data.cut_lmdb import CutLmdb
+from data.sources import EncodedPhoto, InputError, Job, StoredPhoto
 
+_logger = logging.getLogger(__name__)
 _KEYS_AT_A_TIME = 4096
 
 # LMDB's data.mdb begins with two meta pages, of which the one with the higher transaction number counts:
@@ -28,14 +33,33 @@ class LsunSource:
 
     def __init__(self, folder: str):
         self._folder = folder
-        self._entries, self._transaction = _check(folder)
-        self._tf, self._ops, self._tensor = _open(folder)
+        self._state = _check(folder)
+        self._lost: list[dict[str, str]] = []
+        self._cut = None
+        if self._state.size < self._state.needed:
+            _logger.warning("%s: %s; going on with the photos that are there", self._state.path, self._state.damage)
+            self._cut = CutLmdb(self._state.path, self._state.page_size)
+        else:
+            self._tf, self._ops, self._tensor = _open(folder)
 
     def fingerprint(self) -> str:
-        size = os.path.getsize(os.path.join(self._folder, "data.mdb"))
-        return f"lmdb {size} {self._entries} {self._transaction}"
+        return f"lmdb {self._state.size} {self._state.entries} {self._state.transaction}"
 
     def keys(self) -> Iterator[str]:
+        found = 0
+        for key in (entry[0] for entry in self._cut.entries()) if self._cut else self._keys_of_whole():
+            if not (key.isascii() and key.decode().isprintable()):
+                raise InputError(f"{self._folder}: key {key!r} is not plain text; expected LSUN's 40 hex characters")
+            found += 1
+            yield key.decode()
+        if self._cut:
+            if not found:
+                raise InputError(f"{self._state.path}: {self._state.damage}, and no key is left; fetch it again")
+            lost = max(0, self._state.entries - found)
+            reason = f"{self._state.damage}; with it the keys of {lost:,} of {self._state.entries:,} photos"
+            self._lost = [{"key": os.path.basename(self._state.path), "reason": reason}]
+
+    def _keys_of_whole(self) -> Iterator[bytes]:
         tf = self._tf
         resource = self._ops.io_lmdb_readable_init(self._folder, container="", shared_name=f"keys of {id(self)}")
         start = 0
@@ -46,17 +70,14 @@ class LsunSource:
             if not len(keys):
                 return
             start += len(keys)
-            for key in keys:
-                if not (key.isascii() and key.decode().isprintable()):
-                    raise InputError(
-                        f"{self._folder}: key {key!r} is not plain text; expected LSUN's 40 hex characters"
-                    )
-                yield key.decode()
+            yield from keys
 
     def lost(self) -> list[dict[str, str]]:
-        return []
+        return self._lost
 
-    def jobs(self, keys: Sequence[str]) -> list[EncodedPhoto]:
+    def jobs(self, keys: Sequence[str]) -> list[Job]:
+        if self._cut:
+            return [StoredPhoto(self._state.path, *self._cut.place(key.encode())) for key in keys]
         try:
             values = self._tensor[self._tf.constant(list(keys))].numpy()
         except self._tf.errors.OpError as error:
@@ -64,11 +85,29 @@ class LsunSource:
         return [EncodedPhoto(value) for value in values]
 
 
-def _check(folder: str) -> tuple[int, int]:
-    """(number of photos, transaction number); InputError unless `folder` holds a whole LMDB.
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """What data.mdb says of itself.
 
-    Looked at here because LMDB maps the file into memory: reading beyond the end of a truncated one would end the
-    process without a word.
+    size and needed: bytes it has and should have. entries: number of photos.
+    """
+
+    path: str
+    size: int
+    needed: int
+    page_size: int
+    entries: int
+    transaction: int
+
+    @property
+    def damage(self) -> str:
+        return f"truncated, {self.size:,} of {self.needed:,} bytes"
+
+
+def _check(folder: str) -> _State:
+    """Looks at the first pages; InputError unless `folder` holds an LMDB with photos.
+
+    LMDB maps the file into memory: reading beyond the end of a truncated one would end the process without a word.
     """
     path = os.path.join(folder, "data.mdb")
     try:
@@ -84,12 +123,9 @@ def _check(folder: str) -> tuple[int, int]:
     if len(metas) < 2 or any(meta[0] != _MAGIC or meta[1] != 1 for meta in metas):
         raise InputError(f"{path}: not an LMDB file; expected an LMDB folder such as bedroom_train_lmdb")
     _, _, _, entries, last_page, transaction = max(metas, key=lambda meta: meta[-1])
-    needed = (last_page + 1) * page_size
-    if size < needed:
-        raise InputError(f"{path}: truncated, {size:,} of {needed:,} bytes; fetch it again")
     if entries == 0:
         raise InputError(f"{path}: an LMDB without photos")
-    return entries, transaction
+    return _State(path, size, (last_page + 1) * page_size, page_size, entries, transaction)
 
 
 def _open(folder: str):

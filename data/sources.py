@@ -61,4 +61,6 @@ class StoredPhoto:
                 data = file.read(self.length)
         except OSError as error:
             raise Unusable(f"cannot be read: {error.strerror}") from None
+        if len(data) < self.length:
+            raise Unusable(f"cut off: {len(data):,} of {self.length:,} bytes are there")
         return decode_square(data, size)

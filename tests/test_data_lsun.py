@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import re
 import struct
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 from conversion_tools import digests, photo, records, run
 from PIL import Image
 
+from data.pictures import decode_square
 from data.sources import InputError
 
 lmdb = pytest.importorskip("lmdb")
@@ -89,25 +92,79 @@ def test_a_damaged_photo_costs_that_photo(tmp_path):
     assert info.count("train") + info.count("val") == 17
 
 
-@pytest.mark.parametrize("make", ["missing", "empty", "no-data", "junk", "zeros", "truncated", "one-page", "no-photos"])
-def test_what_is_not_a_whole_lmdb_is_one_line(tmp_path, make):
-    """Truncation is the one that matters: reading such a file would end the process with a bus error."""
+@pytest.mark.parametrize("share", [0.95, 0.6, 0.3])
+def test_a_truncated_lmdb_costs_the_photos_behind_its_end(tmp_path, share, caplog):
+    """Reading such a file through LMDB would end the process with a bus error."""
+    values = [photo(i, 32 + 24 * (i % 7), 44 + 24 * (i % 7), "WEBP" if i % 3 else "PNG") for i in range(400)]
+    content = write_lmdb(tmp_path / "in", 400, values)
+    path = tmp_path / "in" / "data.mdb"
+    whole = path.read_bytes()
+    assert any(len(value) < 2000 for value in values) and any(len(value) > 4096 for value in values)  # both layouts
+    os.truncate(path, int(share * len(whole)) - 1234)
+    left = path.read_bytes()
+
+    info = run(source(tmp_path / "in"), tmp_path / "out")
+    assert f"{path}: truncated, {len(left):,} of {len(whole):,} bytes; going on with" in caplog.text
+    got = records(tmp_path / "out")
+    taken = dict(got["train"] + got["val"])
+    assert taken
+    for key, picture in taken.items():  # what comes out is right
+        np.testing.assert_array_equal(picture, decode_square(content[key], 16))
+    (lost,) = [entry for entry in info.left_out if entry["key"] == "data.mdb"]
+    without_keys = int(re.search(r"with it the keys of (\d+) of 400 photos", lost["reason"])[1])
+    cut = {entry["key"] for entry in info.left_out} - {"data.mdb"}
+    assert len(taken) + len(cut) + without_keys == 400  # and the numbers add up
+    assert all(content[key] not in left for key in cut)  # none is given up that is there with its key
+    assert all("cut off" in entry["reason"] for entry in info.left_out if entry["key"] in cut)
+    # A key is found if no page that it stands on is cut off, and not if all of them are.
+    found = taken.keys() | cut
+    end = len(left) // 4096 * 4096
+    places = {key: [match.start() for match in re.finditer(key.encode(), whole)] for key in content}
+    assert {key for key in content if max(places[key]) < end} <= found
+    assert found <= {key for key in content if min(places[key]) < end}
+    assert list(source(tmp_path / "in").keys()) == sorted(found)
+
+
+def test_an_lmdb_of_many_transactions_is_read_whatever_lies_behind_its_end(tmp_path):
+    """With leaves of every age in it, and its root anywhere."""
+    content = {hashlib.sha1(str(i).encode()).hexdigest(): photo(i, 32, 44) for i in range(300)}
+    with lmdb.open(str(tmp_path / "in"), map_size=1 << 28) as env:
+        keys = list(content)
+        for first in range(0, 300, 10):
+            with env.begin(write=True) as transaction:
+                for key in keys[first : first + 10]:
+                    transaction.put(key.encode(), content[key])
+    path = tmp_path / "in" / "data.mdb"
+    os.truncate(path, path.stat().st_size - 1)  # only the very last page
+    lsun = source(tmp_path / "in")
+    found = list(lsun.keys())
+    assert found == sorted(set(found)) and set(found) <= set(content) and len(found) > 200
+    for some in (found, found[::-1], found[50:60]):
+        for key, job in zip(some, lsun.jobs(some), strict=True):
+            whole = path.read_bytes()[job.offset : job.offset + job.length]
+            assert whole == content[key] or job.offset + job.length > path.stat().st_size
+    with pytest.raises(KeyError):
+        lsun.jobs(["0" * 40])
+
+
+@pytest.mark.parametrize("make", ["missing", "empty", "no-data", "junk", "zeros", "rootless", "one-page", "no-photos"])
+def test_what_is_not_an_lmdb_is_one_line(tmp_path, make):
     folder = tmp_path / "in"
-    if make in ("truncated", "one-page", "no-photos"):
+    if make in ("rootless", "one-page", "no-photos"):
         write_lmdb(folder, 0 if make == "no-photos" else 50)
         size = (folder / "data.mdb").stat().st_size
         with open(folder / "data.mdb", "r+b") as file:
-            file.truncate({"truncated": size - 4096, "one-page": 4096, "no-photos": size}[make])
+            file.truncate({"rootless": 2 * 4096, "one-page": 4096, "no-photos": size}[make])
     elif make != "missing":
         folder.mkdir()
         if make in ("junk", "zeros", "no-data"):
             data = {"junk": struct.pack("<I", 7) * 5000, "zeros": bytes(20_000), "no-data": b""}[make]
             (folder / "data.mdb").write_bytes(data)
     with pytest.raises(InputError) as caught:
-        source(folder)
+        list(source(folder).keys())
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
-    if make == "truncated":
-        assert f"{size - 4096:,} of {size:,} bytes" in str(caught.value)
+    if make == "rootless":
+        assert f"8,192 of {size:,} bytes" in str(caught.value)
 
 
 def test_without_tensorflow_io_one_line_says_what_it_needs(tmp_path):
