@@ -7,6 +7,7 @@
 Exit status 0: all photos done; 1: some failed (listed at the end), or the command was wrong. docs/colorize.md.
 """
 
+import itertools
 import os
 import sys
 import time
@@ -33,7 +34,9 @@ OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace results that are ther
 RESUME = flags.DEFINE_bool("resume", False, "Skip photos whose results are all there.")
 WORKERS = flags.DEFINE_integer("workers", None, "Photos worked on at once; by default as many as cores.", 1, 256)
 
-flags.mark_flag_as_required("output")
+flags.register_validator("output", bool, "expected a folder for the results, as in --output=coloured")
+flags.register_validator("model", lambda value: value != "", "expected an export's folder")
+flags.register_validator("noise", all, "expected a colouring or an .npy file")
 flags.register_multi_flags_validator(
     ["overwrite", "resume"], lambda v: not all(v.values()), "--overwrite and --resume exclude each other"
 )
@@ -72,16 +75,22 @@ class Progress:
 
 
 def todo(jobs, files_of):
-    """The jobs to do, by --overwrite and --resume; ValueError where neither says what to do with results there."""
+    """The jobs to do, by --overwrite and --resume; ValueError where neither says what to do with results there.
+
+    And where a result would take a photo's place: `*.png --output=.` finds the results of yesterday too.
+    """
+    there = {job: [path for path in files_of(job) if os.path.exists(path)] for job in jobs}
+    photos = {os.path.realpath(job.source) for job in jobs}
+    for job, paths in there.items():
+        for path in paths:
+            if os.path.realpath(path) in photos:
+                raise ValueError(f"{path}: a photo to colour and a result of {job.source} too; name another --output")
     if OVERWRITE.value:
         return jobs
-    there = {job: [os.path.exists(path) for path in files_of(job)] for job in jobs}
     if RESUME.value:
-        return [job for job in jobs if not all(there[job])]
-    for job in jobs:
-        if any(there[job]):
-            path = files_of(job)[there[job].index(True)]
-            raise ValueError(f"{path}: is there already; --overwrite replaces results, --resume skips finished photos")
+        return [job for job in jobs if len(there[job]) < len(files_of(job))]
+    for path in itertools.chain(*there.values()):
+        raise ValueError(f"{path}: is there already; --overwrite replaces results, --resume skips finished photos")
     return jobs
 
 
@@ -90,10 +99,17 @@ def run(inputs: list[str]) -> int:
     from colorgan_tf import folders
 
     jobs = folders.collect(inputs, OUTPUT.value)
-    os.makedirs(OUTPUT.value, exist_ok=True)
+    try:
+        os.makedirs(OUTPUT.value, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--output={OUTPUT.value}: not a folder, and cannot be made one ({error.strerror})") from None
+    if not os.access(OUTPUT.value, os.W_OK | os.X_OK):
+        raise ValueError(f"--output={OUTPUT.value}: may not be written to")
 
     from colorgan_tf import outputs, photos, pipeline
     from colorgan_tf.colorizer import Colorizer, render
+
+    found = len(jobs)
 
     def files_of(job):
         return job.results(N.value if noise is None else len(noise), outputs.SUFFIXES[FORMAT.value], SHEET.value)
@@ -122,6 +138,8 @@ def run(inputs: list[str]) -> int:
     def cost(job):
         return photos.pixels(job.source) * _BYTES_PER_PIXEL
 
+    if len(jobs) < found:
+        print(f"{found - len(jobs):,} of {found:,} photos were done before", file=sys.stderr)
     failures = []
     workers = WORKERS.value or len(os.sched_getaffinity(0))
     progress = Progress(len(jobs))

@@ -26,15 +26,18 @@ def collect(inputs: list[str], output: str) -> list[Job]:
 
     Folders are searched through, for files with a photo's extension, and their structure is kept below `output`; what
     lies in `output` itself is left alone. Two photos that would share a name (a.jpg, a.png) keep their extension.
-    ValueError, in one line, where an input names nothing, or two results would still have one name.
+    ValueError, in one line, where an input names nothing, or `output`, or two results would still have one name.
     """
     found = {}  # source: path below output, with the extension
-    inside = os.path.abspath(output)
+    inside = os.path.abspath(output) if os.path.isdir(output) else None
     for name in inputs:
         paths = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
         if not paths:
             what = "nothing matches" if glob.has_magic(name) else "no such file or folder"
             raise ValueError(f"{name}: {what}")
+        if os.path.abspath(name) == inside:
+            raise ValueError(f"{name}: the output folder, whose pictures count as results; name another for the output")
+        paths = [path for path in paths if os.path.abspath(path) != inside]
         photos = [pair for path in paths for pair in (_walk(path, inside) if os.path.isdir(path) else _single(path))]
         if not photos:
             raise ValueError(f"{name}: no photos there; expected {' '.join(SUFFIXES)}")
@@ -62,8 +65,6 @@ def _single(path):
 def _walk(folder, inside):
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if os.path.abspath(os.path.join(parent, name)) != inside)
-        if os.path.abspath(parent) == inside:
-            continue
         for name in sorted(files):
             path = os.path.join(parent, name)
             if name.lower().endswith(SUFFIXES) and os.path.isfile(path):

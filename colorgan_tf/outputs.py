@@ -21,7 +21,8 @@ _GAP = 8
 def save(image: Image.Image, path: str, kind: str, photo: Photo, note: dict | None = None, quality: int = QUALITY):
     """Writes a picture aside and renames it, with the photo's EXIF and resolution, and `note` as EXIF UserComment.
 
-    kind: a key of `SUFFIXES`. JPEG has no alpha: transparent parts become white. OSError where it cannot be written.
+    kind: a key of `SUFFIXES`. JPEG has no alpha: transparent parts become white. ValueError, in one line, where it
+    cannot be written.
     """
     exif = Image.Exif()
     if photo.exif is not None:
@@ -38,11 +39,13 @@ def save(image: Image.Image, path: str, kind: str, photo: Photo, note: dict | No
     if kind == "jpeg":
         options["subsampling"] = 0  # colour is the point of these pictures
         image = on_white(image)
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     aside = f"{path}.{os.getpid()}.part"
     try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         image.save(aside, kind.upper(), **options)
         os.replace(aside, path)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written ({error.strerror or error})") from None
     finally:
         if os.path.exists(aside):
             os.remove(aside)

@@ -35,6 +35,10 @@ def test_files_wildcards_and_repeats(album, tmp_path):
     found = targets([album / "*.jpg", album / "a.jpg", album / "**/*.JPEG"], tmp_path / "results")
     assert found == {str(album / "a.jpg"): str(tmp_path / "results/a"),
                      str(album / "deep/er/C.JPEG"): str(tmp_path / "results/C")}  # fmt: skip
+    out = album / "out"
+    assert str(out / "a-1.png") not in targets([album / "*"], out) and str(album / "a.jpg") in targets(
+        [album / "*"], out
+    )
     assert targets([album / "notes.txt"], tmp_path) == {
         str(album / "notes.txt"): str(tmp_path / "notes")
     }  # by its name
@@ -49,11 +53,13 @@ def test_inputs_that_name_nothing_or_clash(album, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other/a.jpg").touch()
+    (tmp_path / "results").mkdir()
     for inputs, word in (
         ([album / "nothing.jpg"], "no such file"),
         ([album / "*.gif"], "nothing matches"),
         ([tmp_path / "empty"], "no photos"),
         ([album / "a.jpg", tmp_path / "other/a.jpg"], "would both become"),
+        ([album / "a.jpg", tmp_path / "results"], "results: the output folder"),
     ):
         with pytest.raises(ValueError, match=word):
             targets(inputs, tmp_path / "results")

@@ -134,6 +134,49 @@ def test_results_there_are_never_replaced_unasked(colorize, model, album, tmp_pa
     assert all(path.stat().st_mtime_ns > when for path, when in after.items())
 
 
+def test_finished_photos_are_counted_when_nothing_is_left(colorize, model, album, tmp_path):
+    arguments = [album / "deep", f"--output={tmp_path / 'out'}", f"--model={model}", "--n=1", "--resume"]
+    assert "done before" not in colorize(*arguments).stderr
+    again = colorize(*arguments)
+    assert again.returncode == 0 and again.stderr == "2 of 2 photos were done before\n"
+
+
+def test_outputs_that_cannot_be_are_one_line(colorize, album, tmp_path):
+    before = digests(album)
+    for output, word in (
+        (album / "a.png", f"--output={album / 'a.png'}: not a folder"),
+        ("/proc/no/such", "--output=/proc/no/such: not a folder, and cannot be made one"),
+        (album, f"{album}: the output folder"),
+    ):
+        result = colorize(album, f"--output={output}", "--overwrite")
+        assert result.returncode == 1 and word in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert digests(album) == before
+
+
+def test_a_result_never_takes_a_photo_s_place(colorize, model, album):
+    for name in ("a-1.png", "a-sheet.png"):
+        picture(9).save(album / name)
+        before = digests(album)
+        for flag in ("--overwrite", "--resume", "--nooverwrite"):
+            result = colorize(album / "*.png", f"--output={album}", f"--model={model}", "--n=1", flag)
+            assert result.returncode == 1
+            assert result.stderr.startswith(f"colorize.py: {album / name}: a photo to colour and a result of ")
+        assert digests(album) == before
+        (album / name).unlink()
+
+
+def test_a_result_that_cannot_be_written_is_listed_and_the_others_done(colorize, model, album, tmp_path):
+    out = tmp_path / "out"
+    (out / "b-1.png" / "in the way").mkdir(parents=True)
+    result = colorize(album, f"--output={out}", f"--model={model}", "--n=1", "--overwrite")
+    assert result.returncode == 1
+    closing = result.stderr.splitlines()[-1]
+    assert closing.startswith(f"  {album / 'b.jpg'}: {out / 'b-1.png'}: cannot be written (") and "Errno" not in closing
+    assert len([path for path in out.rglob("*-1.png") if path.is_file()]) == 4
+    assert not list(out.rglob("*.part"))
+
+
 @pytest.mark.parametrize("kind, suffix", [("png", ".png"), ("jpeg", ".jpg"), ("webp", ".webp")])
 def test_noise_of_a_liked_colouring_is_kept_and_used_again(colorize, model, tmp_path, kind, suffix):
     photo, other = tmp_path / "photo.png", tmp_path / "other.png"
@@ -212,6 +255,9 @@ def test_sheet_shows_the_original_and_every_colouring(colorize, model, tmp_path)
         (["--quality=80", "x.png"], "--quality"),
         (["--overwrite", "--resume", "x.png"], "exclude"),
         (["--colour", "x.png"], "colour"),
+        (["--output=", "x.png"], "expected a folder for the results"),
+        (["--model=", "x.png"], "--model=: expected"),
+        (["--noise=", "x.png"], "expected a colouring"),
         ([], "expected photos"),
         (["missing.png"], "missing.png: no such file"),
     ],
