@@ -1,6 +1,31 @@
 """The layers of our generators that Keras does not have."""
 
+import tensorflow as tf
 from keras import layers, ops
+
+
+class FusedBatchNorm(layers.BatchNormalization):
+    """Keras' batch norm over the last axis of [b, c] or [b, h, w, c], in training as one operation of TensorFlow.
+
+    Keras writes it out as a dozen passes over the features, in float32 whatever the precision; in mixed_bfloat16 that
+    is a fifth of an iteration. Statistics are this replica's own.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self.trainable):
+            return super().call(inputs, training=training)
+        flat = len(inputs.shape) == 2
+        features = inputs[:, None, None, :] if flat else inputs
+        # The old name is the only one TensorFlow has for it.
+        normalized, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            features, ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32"), epsilon=self.epsilon
+        )
+        # Its variance is divided by n - 1; a moving average is of the one that was normalized by, divided by n.
+        count = tf.cast(tf.size(features) // features.shape[-1], tf.float32)
+        variance *= (count - 1.0) / count
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            average.assign(average * self.momentum + value * (1.0 - self.momentum))
+        return normalized[:, 0, 0, :] if flat else normalized
 
 
 class AddCoarse(layers.Layer):

@@ -1,4 +1,4 @@
-"""Generators and discriminator as functional Keras models: pure Keras layers, no tf.*.
+"""Generators and discriminator as functional Keras models, of Keras' layers and the few of ours in `layers`.
 
 Inside the networks every channel is in [-1, 1] (see `color.to_network`). A generator maps
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from keras import Input, Model, initializers, layers, ops
 
-from colorgan_tf.layers import AddCoarse, GuidedFilter
+from colorgan_tf.layers import AddCoarse, FusedBatchNorm, GuidedFilter
 
 GENERATORS = ("fully_conv", "encoder_decoder", "unet")
 COLOR_SPACES = ("yuv", "rgb")
@@ -108,7 +108,9 @@ def _dense(units: int, **kwargs):
 
 
 def _batch_norm(settings: ModelSettings, **kwargs):
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=settings.synchronized_bn, **kwargs)
+    if settings.synchronized_bn:
+        return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=True, **kwargs)
+    return FusedBatchNorm(momentum=0.9, epsilon=1e-5, **kwargs)
 
 
 def build_generator(settings: ModelSettings) -> Model:

@@ -3,12 +3,35 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
-from colorgan_tf.layers import AddCoarse, GuidedFilter
+from colorgan_tf.layers import AddCoarse, FusedBatchNorm, GuidedFilter
 
 
 def picture(*shape, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (4, 8, 8, 5)])
+@pytest.mark.parametrize("policy, tolerance", [("float32", 2e-5), ("mixed_bfloat16", 0.02)])
+def test_fused_batch_norm_is_keras_batch_norm(shape, policy, tolerance):
+    x, upstream = picture(*shape) * 2 + 1, tf.constant(picture(*shape, seed=1))
+    seen = []
+    for kind in (layers.BatchNormalization, FusedBatchNorm):
+        norm = kind(momentum=0.9, epsilon=1e-5, dtype=policy)
+        norm.build(shape)
+        norm.gamma.assign(picture(5, seed=2))
+        norm.beta.assign(picture(5, seed=3))
+        variable = tf.Variable(x)
+        with tf.GradientTape() as tape:
+            y = norm(variable, training=True)
+            score = tf.reduce_sum(tf.cast(y, tf.float32) * upstream)
+        gradients = tape.gradient(score, [variable, norm.gamma.value, norm.beta.value])
+        seen.append([tf.cast(v, tf.float32) for v in (y, norm(x, training=False), *gradients, *norm.weights)])
+        assert y.dtype == norm.compute_dtype
+    for ours, keras_own in zip(seen[1], seen[0], strict=True):
+        np.testing.assert_allclose(ours, keras_own, atol=tolerance * max(1, np.abs(keras_own).max()))
+    assert np.abs(seen[1][-2]).max() > 0.05  # the moving mean moved
 
 
 @pytest.mark.parametrize("height, width", [(16, 24), (13, 7), (3, 5)])
