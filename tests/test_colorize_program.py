@@ -270,6 +270,16 @@ def test_wrong_commands_are_refused_at_once(tmp_path, monkeypatch, arguments, wo
     assert "absl.flags" in result.stderr and "tensorflow" not in result.stderr
 
 
+def test_only_what_is_needed_is_loaded(model, tmp_path, monkeypatch):
+    picture(1).save(tmp_path / "p.png")
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    result = by_hand(tmp_path / "p.png", f"--output={tmp_path / 'out'}", f"--model={model}")
+    assert result.returncode == 0 and (tmp_path / "out" / "p-4.png").exists()
+    loaded = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
+    assert {"tensorflow", "colorgan_tf.inference"} <= loaded
+    assert not loaded & {"keras", "matplotlib", "scipy", "colorgan_tf.models", "colorgan_tf.training"}
+
+
 def test_wrong_files_are_one_line(colorize, model, tmp_path):
     picture(1).save(tmp_path / "p.png")
     np.save(tmp_path / "short.npy", np.zeros(7))
