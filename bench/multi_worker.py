@@ -2,10 +2,13 @@
 
     python -m bench.multi_worker --batch_size=16 --steps=8
 
-Measures, one after the other, one process with one replica, one process with two replicas on logical CPUs
-(MirroredStrategy) and two processes on loopback (MultiWorkerMirroredStrategy), all with the paper's networks, the same
-global batch and, where there are two replicas, synchronized batch norm. Then the collectives of an iteration are run
-alone: gradients of both networks, and mean and variance of every batch norm in every pass, forwards and backwards.
+Measures, one after the other: one process with one replica; one process with two replicas on logical CPUs
+(MirroredStrategy); two processes that know nothing of each other, with half of the batch each, which is the computing
+that two processes cannot do without; and two processes on loopback (MultiWorkerMirroredStrategy). All have the paper's
+networks and the same number of images in all, and, where replicas know of each other, synchronized batch norm. Then
+the collectives of an iteration are run alone: gradients of both networks, and mean and variance of every batch norm in
+every pass, forwards and backwards.
+
 All have the same processor, so no speed-up is to be expected of two; the difference is what distribution costs. On a
 machine with other work to do, processor time says more than the clock; that of two processes is of each of them.
 """
@@ -21,10 +24,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Of all replicas together.", lower_bound=2)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Of all replicas together, even.", lower_bound=2)
 IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Of the pictures.", lower_bound=16)
 STEPS = flags.DEFINE_integer("steps", 8, "Iterations timed, after two that are not.", lower_bound=1)
-MODE = flags.DEFINE_enum("mode", None, ["one", "mirrored", "two"], "Measure this one here; all of them if not given.")
+MODES = ("one", "mirrored", "apart", "two")
+MODE = flags.DEFINE_enum("mode", None, MODES, "Measure this one here; all of them if not given.")
 
 
 def measure(mode: str) -> dict:
@@ -41,7 +45,8 @@ def measure(mode: str) -> dict:
     with strategy.scope():
         settings = ModelSettings(image_size=IMAGE_SIZE.value, synchronized_bn=replicas > 1)
         gan = build(TrainingSettings(data="", run_dir="", steps=1), settings)
-    shape = [BATCH_SIZE.value // replicas, 2, IMAGE_SIZE.value, IMAGE_SIZE.value, 3]
+    parts = 1 if mode == "one" else 2
+    shape = [BATCH_SIZE.value // parts, 2, IMAGE_SIZE.value, IMAGE_SIZE.value, 3]
     batch = strategy.experimental_distribute_values_from_function(lambda _: tf.zeros(shape, tf.uint8))
 
     @tf.function
@@ -85,7 +90,7 @@ def measured_elsewhere(mode: str) -> dict:
     """The figures of a process of its own; of the chief where there are two."""
     command = [sys.executable, "-m", "bench.multi_worker", f"--mode={mode}"]
     command += [f"--{name}={flags.FLAGS[name].value}" for name in ("batch_size", "image_size", "steps")]
-    configs = [None]
+    configs = [None] * (2 if mode == "apart" else 1)
     if mode == "two":
         free = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in free]}
@@ -103,6 +108,9 @@ def measured_elsewhere(mode: str) -> dict:
         for config in configs
     ]
     outputs = [process.communicate()[0] for process in processes]
+    failed = [process.args for process in processes if process.returncode]
+    if failed:
+        raise SystemExit(f"bench.multi_worker: mode {mode} failed; run it alone to see why: {' '.join(failed[0])}")
     return json.loads(outputs[0].splitlines()[-1])
 
 
@@ -110,7 +118,7 @@ def main(argv):
     if MODE.value:
         print(json.dumps(measure(MODE.value)))
         return
-    for mode in ("one", "mirrored", "two"):
+    for mode in MODES:
         print(json.dumps(measured_elsewhere(mode) | {"load_average": round(os.getloadavg()[0], 1)}), flush=True)
 
 
