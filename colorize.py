@@ -14,7 +14,7 @@ import time
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# `import tensorflow` would load Keras 3, and with it matplotlib where there is one: a quarter of this program's start. An
+# `import tensorflow` would load Keras 3, and often matplotlib with it: a quarter of this program's start. An
 # export needs neither. Told that the older Keras is wanted, which is not installed, TensorFlow goes without.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
