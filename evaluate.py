@@ -8,6 +8,7 @@ A model is an export (`export.py`) or a run directory (`train.py`). Pictures pai
 NAME-1.png ... NAME-k.png for several colourings of one photo. docs/evaluate.md explains every number.
 """
 
+import itertools
 import os
 import re
 import sys
@@ -29,6 +30,9 @@ IMAGE_SIZE = flags.DEFINE_integer(
 )
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Photos in a minibatch of Algorithm 2.", lower_bound=2)
 LIMIT = flags.DEFINE_integer("limit", 0, "Measure by no more than so many photos; 0 is all.", lower_bound=0)
+SKIP = flags.DEFINE_integer(
+    "skip", 0, "Leave out the first so many photos, by which a checkpoint was chosen, say.", lower_bound=0
+)
 GROUPS = flags.DEFINE_list("groups", [], "Also report apart the photos whose keys contain these words.")
 NORMALIZATION = flags.DEFINE_enum(
     "normalization",
@@ -97,6 +101,8 @@ def run():
         photos, source = sources.from_data_dir(DATA.value, SPLIT.value, image_size), f"{DATA.value} ({SPLIT.value})"
     else:
         photos, source = sources.from_pictures(truth, image_size), TRUTH.value
+    if SKIP.value:
+        photos, source = itertools.islice(photos, SKIP.value, None), f"{source} without the first {SKIP.value}"
     settings = pipeline.Settings(
         k=K.value,
         seed=SEED.value,

@@ -127,13 +127,17 @@ def test_folders_of_other_systems_pictures(tmp_path):
                 Image.fromarray(picture[..., ::-1] if i == 1 else picture).save(tmp_path / "own" / f"{name}-{i}.png")
     output = str(tmp_path / "report")
     status, out, err = evaluate(
-        f"--images={tmp_path / 'own'}", f"--truth={tmp_path / 'truth'}", f"--output={output}", "--image_size=24"
+        f"--images={tmp_path / 'own'}",
+        f"--truth={tmp_path / 'truth'}",
+        f"--output={output}",
+        "--image_size=24",
+        "--skip=1",
     )
     assert status == 0, err
     with open(os.path.join(output, "report.json"), encoding="utf-8") as file:
         report = json.load(file)
     own = report["systems"]["own"]
-    assert report["photos"]["keys"] == ["a", "b", "c", "d"] and own["k"] == 2
+    assert report["photos"]["keys"] == ["b", "c", "d"] and own["k"] == 2
     assert own["best_of_k_psnr"] is None  # the second is the truth: infinitely good
     assert own["truth_distance"] > 1 and own["diversity"] > 1 and own["classifier_accuracy"] is None
     assert "1 true photos were left out" in out
@@ -163,6 +167,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(export, data, tmp_path):
     write_export(str(other), any_size=False, image_size=32)
     line = refused(there, f"--model={export}", f"--model=other={other}", f"--data={data}")
     assert "a model of 32 x 32 pixels; expected 16" in line
+    assert "no photo to measure" in refused(there, f"--model={export}", f"--data={data}", "--skip=70")
     line = refused(there, f"--model={export}", f"--data={data}", "--normalization=batch")
     assert "batch statistics need a run directory" in line
     line = refused(there, f"--model={export}", f"--data={data}", f"--feature_weights={tmp_path / 'none.h5'}")
