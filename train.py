@@ -170,7 +170,7 @@ def _stop_on_signals():
     def receive(number, _frame):
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
-        print("\nstopping: writing a checkpoint after this iteration (once more to stop at once)", file=sys.stderr)
+        print("\nstopping: after this iteration, with a checkpoint (once more to stop at once)", file=sys.stderr)
 
     signal.signal(signal.SIGTERM, receive)
     signal.signal(signal.SIGINT, receive)
@@ -197,7 +197,10 @@ def run() -> int:
         print(f"discriminator {gan.discriminator.count_params():,}; {len(source.files)} files")
         return 0
 
-    os.makedirs(settings.run_dir, exist_ok=True)
+    try:
+        os.makedirs(settings.run_dir, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"--run_dir={settings.run_dir}: cannot make this directory ({error.strerror})") from None
     _write_flags(os.path.join(settings.run_dir, "flags.txt"))
     bar = sys.stdout.isatty()
     step = training.train(

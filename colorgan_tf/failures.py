@@ -9,6 +9,12 @@ class RunFailure(Exception):
     status = 1
 
 
+class StoppedWaiting(RunFailure):
+    """SIGTERM or Ctrl-C before all workers were there; nothing was trained."""
+
+    status = STOPPED
+
+
 class BrokenData(RunFailure):
     """A record that cannot be read (EX_DATAERR)."""
 

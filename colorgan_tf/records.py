@@ -97,13 +97,27 @@ class DatasetInfo:
             fields["splits"] = {
                 split: [Shard(**shard) for shard in shards] for split, shards in fields["splits"].items()
             }
-            return cls(**fields)
+            info = cls(**fields)
+            _check_types(info)
+            for shard in (shard for shards in info.splits.values() for shard in shards):
+                _check_types(shard)
+                if os.path.basename(shard.file) != shard.file or shard.count < 0:
+                    raise ValueError(f"no shard is called {shard.file!r} and has {shard.count} records")
+            return info
         except FileNotFoundError:
             raise ValueError(
                 f"{directory}: no {INFO_FILE} there; expected a directory written by `python -m data.convert`"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: not a dataset description ({error})") from None
+
+
+def _check_types(entry: Shard | DatasetInfo):
+    """TypeError where a field of plain type holds something else, as in a file edited by hand."""
+    for field in dataclasses.fields(entry):
+        value, wanted = getattr(entry, field.name), (float, int) if field.type is float else field.type
+        if field.type in (str, int, float) and (not isinstance(value, wanted) or isinstance(value, bool)):
+            raise TypeError(f"{field.name} is {value!r}, expected {field.type.__name__}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,12 +61,15 @@ class TrainingSettings:
     profile_steps: tuple[int, int] | None = None
 
 
-def make_team(name: str, cpu_replicas: int = 1) -> workers.Team:
-    """The workers of TF_CONFIG with multi_worker (ValueError where there are none), else this process alone."""
+def make_team(name: str, cpu_replicas: int = 1, should_stop: Callable[[], bool] = lambda: False) -> workers.Team:
+    """The workers of TF_CONFIG with multi_worker (ValueError where there are none), else this process alone.
+
+    should_stop: asked while waiting for the others.
+    """
     if name == "multi_worker":
         if cpu_replicas > 1:
             raise ValueError("cpu_replicas: expected 1 with strategy=multi_worker")
-        return workers.multi_worker()
+        return workers.multi_worker(should_stop)
     return workers.Team(make_strategy(name, cpu_replicas))
 
 
@@ -143,7 +146,7 @@ def train(
     """
     source = check(settings, model)
     keras.mixed_precision.set_dtype_policy(settings.precision)
-    team = make_team(settings.strategy, settings.cpu_replicas)
+    team = make_team(settings.strategy, settings.cpu_replicas, should_stop)
     replicas = team.strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise ValueError(f"batch_size={settings.batch_size}: expected a multiple of the {replicas} replicas")

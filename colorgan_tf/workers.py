@@ -1,13 +1,22 @@
 """Several machines that train one model: who they are, what they agree on, and how the loss of one is told."""
 
 import json
+import logging
 import os
 import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
 
 import tensorflow as tf
 
-from colorgan_tf.failures import WorkerLost
+from colorgan_tf.failures import StoppedWaiting, WorkerLost
 from colorgan_tf.gan import ColorGAN
+
+_REPORT_AFTER, _REPORT_EVERY = 15.0, 60.0  # seconds of waiting
+_logger = logging.getLogger(__name__)
 
 
 class Team:
@@ -72,14 +81,56 @@ class MultiWorkerColorGAN(ColorGAN):
         """Keras would read a batch and average it over the workers, which fails for uint8, to build what is built."""
 
 
-def multi_worker() -> Team:
+def multi_worker(should_stop: Callable[[], bool] = lambda: False) -> Team:
     """MultiWorkerMirroredStrategy over the workers of TF_CONFIG; ValueError in one line where that cannot be.
 
-    Waits until all workers are there. TensorFlow must not have been used before in this process.
+    Waits until all workers are there, or should_stop() says to give up: StoppedWaiting. TensorFlow must not have been
+    used before in this process.
     """
     addresses, index = read_tf_config()
+    _wait_for_all(addresses, index, should_stop)
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    if on_main_thread and before is not None:
+        signal.signal(signal.SIGTERM, before)  # TensorFlow has put a handler of its own in place, which ends nothing
     return Team(strategy, addresses, index)
+
+
+def _wait_for_all(addresses: tuple[str, ...], index: int, should_stop: Callable[[], bool]):
+    """Until every worker listens at its port, as this one does meanwhile.
+
+    TensorFlow would wait as well, but deaf to signals and without a word.
+    """
+    port = int(addresses[index].rpartition(":")[2])
+    dual = socket.has_dualstack_ipv6()
+    try:
+        door = socket.create_server(
+            ("", port), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual, backlog=1024
+        )
+    except OSError as error:
+        raise ValueError(f"TF_CONFIG: cannot listen at port {port} of {addresses[index]} ({error.strerror})") from None
+    missing = [i for i in range(len(addresses)) if i != index]
+    report = time.monotonic() + _REPORT_AFTER
+    with door:
+        while missing := [i for i in missing if not _answers(addresses[i])]:
+            names = ", ".join(f"worker {i} ({addresses[i]})" for i in missing[:5])
+            names += ", ..." if len(missing) > 5 else ""
+            if should_stop():
+                raise StoppedWaiting(f"stopped while waiting for {names}; nothing was trained")
+            if time.monotonic() > report:
+                _logger.warning("waiting for %s", names)
+                report = time.monotonic() + _REPORT_EVERY
+            time.sleep(0.2)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
+        return True
+    except OSError:  # its name may not be known yet either
+        return False
 
 
 def read_tf_config() -> tuple[tuple[str, ...], int]:
@@ -101,6 +152,16 @@ def read_tf_config() -> tuple[tuple[str, ...], int]:
         index = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
         if task["type"] not in cluster or not 0 <= int(task["index"]) < len(cluster[task["type"]]):
             raise ValueError(f"task {task['type']} {task['index']} is not in the cluster")
+        for address in addresses:
+            port = re.fullmatch(r".+:(\d{1,5})", address)
+            if not port or not 0 < int(port[1]) < 65536:
+                raise ValueError(f"{address!r} is not host:port")
+    except json.JSONDecodeError as error:
+        raise ValueError(f"TF_CONFIG: not JSON ({error}); expected something like {example}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"TF_CONFIG: {error!r:.200}; expected something like {example}") from None
+        raise ValueError(f"TF_CONFIG: {_words(error):.200}; expected something like {example}") from None
     return addresses, index
+
+
+def _words(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)

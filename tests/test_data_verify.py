@@ -1,6 +1,7 @@
 """data.verify finds what is broken, names it, and is silent when nothing is."""
 
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -95,6 +96,26 @@ def test_records_that_are_whole_and_wrong(data):
     assert (
         "half" in found[1] and "large" in found[2] and "16 x 16, expected RGB 8 x 8" in found[2] and "lies" in found[3]
     )
+
+
+@pytest.mark.parametrize(
+    "field, value, words",
+    [
+        ("image_size", "8", "image_size is '8', expected int"),
+        ("seed", None, "seed is None, expected int"),
+        ("splits", [1, 2], ""),
+        ("splits", {"train": [{"file": "a"}]}, ""),
+        ("splits", {"train": [{"file": "../a", "count": 1, "bytes": 1, "sha256": "0"}]}, "no shard is called '../a'"),
+        ("splits", {"train": [{"file": "a", "count": -1, "bytes": 1, "sha256": "0"}]}, "has -1 records"),
+        ("splits", {"train": [{"file": "a", "count": 1.5, "bytes": 1, "sha256": "0"}]}, "count is 1.5, expected int"),
+    ],
+)
+def test_a_description_that_somebody_edited_is_one_line(data, capsys, field, value, words):
+    path = data / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    assert main(["verify", str(data)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"verify: {path}: not a dataset description (") and words in line
 
 
 def test_the_program(data, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from colorgan_tf.checkpoints import list_checkpoints
-from colorgan_tf.workers import read_tf_config
+from colorgan_tf.workers import multi_worker, read_tf_config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLAGS = [
@@ -47,14 +48,20 @@ def start(data, run_dir, log, *arguments, tf_config=None) -> subprocess.Popen:
         )
 
 
-def start_two(data, run_dir, base, steps) -> list[tuple[subprocess.Popen, pathlib.Path]]:
-    """The chief and the other worker, each with the file it writes to."""
+def free_addresses() -> list[str]:
+    """Two ports of this machine that nobody listens at."""
     sockets = [socket.socket() for _ in range(2)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
-    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
     for one in sockets:
         one.close()
+    return addresses
+
+
+def start_two(data, run_dir, base, steps) -> list[tuple[subprocess.Popen, pathlib.Path]]:
+    """The chief and the other worker, each with the file it writes to."""
+    cluster = {"worker": free_addresses()}
     workers = []
     for i in range(2):
         log = base / f"worker-{i}-{steps}-{time.monotonic_ns()}.log"
@@ -100,6 +107,20 @@ def test_two_processes_train_what_one_does_whichever_of_them_is_killed(tiny_data
         assert "is lost; the same commands" in lines[0]
         assert "Traceback" not in log.read_text()
 
+    # SIGTERM to one of them, not the chief: both stop at the same iteration, with a checkpoint.
+    workers = start_two(tiny_data, run_dir, tmp_path, steps=100_000)
+    try:
+        wait_for_step(run_dir, last_step(run_dir) + 2, workers)
+        workers[1][0].send_signal(signal.SIGTERM)
+        assert [process.wait(timeout=120) for process, _ in workers] == [75, 75], [
+            log.read_text() for _, log in workers
+        ]
+        for _, log in workers:
+            assert f"stopped at step {last_step(run_dir)} of 100000" in log.read_text()
+    finally:
+        for process, _ in workers:
+            process.kill()
+
     steps = last_step(run_dir) + 2
     workers = start_two(tiny_data, run_dir, tmp_path, steps=steps)
     for process, log in workers:
@@ -116,6 +137,42 @@ def test_two_processes_train_what_one_does_whichever_of_them_is_killed(tiny_data
     differences = {name: float(np.abs(ours[name] - theirs[name]).max()) for name in ours}
     print(f"{steps} steps; largest difference {max(differences.values()):.2g}")
     assert max(differences.values()) < 1e-5, max(differences, key=differences.get)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_worker_that_waits_for_the_other_says_so_and_can_be_stopped(tiny_data, tmp_path, index):
+    """TensorFlow's own waiting is deaf to SIGTERM and Ctrl-C."""
+    addresses = free_addresses()
+    config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    log = tmp_path / "log"
+    process = start(tiny_data, tmp_path / "run", log, "--strategy=multi_worker", "--steps=2", tf_config=config)
+    try:
+        deadline = time.monotonic() + 300
+        while not listens(addresses[index]):
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM if index else signal.SIGINT)
+        assert process.wait(timeout=60) == 75, log.read_text()
+    finally:
+        process.kill()
+    line = f"train.py: stopped while waiting for worker {1 - index} ({addresses[1 - index]}); nothing was trained"
+    assert line in log.read_text().splitlines() and "Traceback" not in log.read_text()
+    assert not last_step(tmp_path / "run")
+
+
+def listens(address: str) -> bool:
+    host, port = address.split(":")
+    with socket.socket() as one:
+        return one.connect_ex((host, int(port))) == 0
+
+
+def test_a_port_that_is_taken_is_told(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = {"cluster": {"worker": [f"127.0.0.1:{port}", "b:2"]}, "task": {"type": "worker", "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+        with pytest.raises(ValueError, match=f"TF_CONFIG: cannot listen at port {port}.*in use"):
+            multi_worker()
 
 
 EXAMPLE = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
@@ -152,6 +209,9 @@ def test_tf_config_is_read(monkeypatch, config, expected):
         json.dumps(EXAMPLE | {"task": {"type": "chief", "index": 0}}),
         json.dumps(EXAMPLE | {"cluster": {"ps": ["a:1"], "worker": ["b:2"]}}),
         json.dumps(EXAMPLE | {"cluster": {"chief": ["a:1", "c:1"], "worker": ["b:2"]}}),
+        json.dumps(EXAMPLE | {"cluster": {"worker": ["a", "b:2"]}}),
+        json.dumps(EXAMPLE | {"cluster": {"worker": ["a:1", "b:99999"]}}),
+        json.dumps(EXAMPLE | {"cluster": {"worker": [1, 2]}}),
     ],
 )
 def test_a_wrong_tf_config_is_told(monkeypatch, text):

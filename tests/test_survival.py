@@ -75,10 +75,10 @@ def test_sigterm_and_ctrl_c_save_and_say_so(tiny_data, tmp_path):
         first = process.stdout.readline()
         assert int(re.match(r"step (\d+)/", first)[1]) == reached + 1, first
         process.send_signal(number)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == 75, err
         stopped = re.search(r"stopped at step (\d+) of 1000000; the same command goes on from there", out)
-        assert stopped and "writing a checkpoint" in err and "Traceback" not in err
+        assert stopped and "stopping: after this iteration, with a checkpoint" in err and "Traceback" not in err
         assert steps(tmp_path)[-1] == int(stopped[1]) > reached
         reached = int(stopped[1])
     assert curve(tmp_path) == list(range(1, reached + 1))
