@@ -10,6 +10,7 @@ appears whole or not at all. An interrupted conversion is continued by the same 
 
 import os
 import re
+import signal
 import sys
 import time
 
@@ -90,6 +91,16 @@ class _ProgressLine:
         print(("\r\033[K" if self._terminal else "") + text, end=end, file=sys.stderr, flush=True)
 
 
+_received = int(signal.SIGINT)
+
+
+def _interrupt(number: int, frame) -> None:
+    """SIGTERM ends a conversion as Ctrl-C does."""
+    global _received
+    _received = number
+    raise KeyboardInterrupt
+
+
 def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument {argv[1]!r}")
@@ -115,7 +126,7 @@ def main(argv: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         print("convert: interrupted; the same command goes on from the last finished shard", file=sys.stderr)
-        return 130
+        return 128 + _received
     counts = ", ".join(f"{info.count(split):,} {split}" for split in info.splits)
     print(f"{FLAGS.output}: {counts}; {len(info.left_out):,} left out (reasons in dataset.json)")
     return 0
@@ -123,4 +134,5 @@ def main(argv: list[str]) -> int:
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    signal.signal(signal.SIGTERM, _interrupt)
     app.run(main)

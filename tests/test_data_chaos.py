@@ -193,6 +193,20 @@ def test_the_program_killed_at_random_moments(tmp_path):
     assert all(digests(tmp_path / str(number)) == digests(tmp_path / "999") for number in range(5))
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_program_says_how_to_go_on_when_it_is_stopped(tmp_path, number):
+    output = tmp_path / "out"
+    command = [sys.executable, "-m", "data.convert", "--source=rooms", "--max_images=100000", "--image_size=32"]
+    process = subprocess.Popen([*command, f"--output={output}", "--workers=2"], stderr=subprocess.PIPE, text=True)
+    while "images/s" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    assert err.splitlines()[-1] == "convert: interrupted; the same command goes on from the last finished shard"
+    assert "Traceback" not in err and not output.exists() and (tmp_path / "out.partial/plan.json").exists()
+
+
 @pytest.mark.parametrize("seed", range(40 if FULL else 6))
 def test_a_file_system_that_refuses_writes_at_a_random_byte(tmp_path, whole, seed):
     """A limit on file size makes write() fail at that byte, as a full disk does, in whichever file reaches it."""
