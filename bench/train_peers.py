@@ -21,7 +21,7 @@ ROUNDS = flags.DEFINE_integer("rounds", 5, "Interleaved rounds.", lower_bound=1)
 STEPS = flags.DEFINE_integer("steps", 1, "Iterations of each side in a round.", lower_bound=1)
 COMPILED = flags.DEFINE_bool("compiled", True, "Also torch.compile, whose first iteration takes minutes.")
 
-GFLOP = 18.9  # an image's share of an iteration: bench.train_step.step_flops
+GFLOP = 18.5  # an image's share of an iteration, as bench.train_step counts it
 MATRIX = 2048
 WIDTHS = ("14.1f", "10.2f", "11.2f") * 2  # of the table's columns
 
