@@ -18,9 +18,11 @@ from PIL import Image
 
 from . import color, inference, upsample
 from .photos import Photo, read_photo
-from .spread import spread, vividness
+from .spread import calmest, spread, vividness
 
 DRAWS = 16
+# The share of the draws to choose from, the calmer ones: looking for difference alone finds every exaggerated one.
+CALM = 0.75
 # Times the size the generator was trained at, where it takes any (figures in docs/colorize.md): colourings are chosen
 # from small ones, and painted larger, where colours follow edges better.
 CHOOSING, PAINTING = 0.5, 1.5
@@ -94,7 +96,9 @@ class Colorizer:
             if n < 1:
                 raise ValueError(f"n is {n}; expected at least 1")
             noise = draw_noise(seed, max(n, draws), self.generator.noise_size)
-            noise = noise[spread(self._predict(reduced(photo, *self._size(photo, CHOOSING)), noise), n)]
+            small = self._predict(reduced(photo, *self._size(photo, CHOOSING)), noise)
+            calm = calmest(small, max(n, round(CALM * len(noise))))
+            noise = noise[calm[spread(small[calm], n)]]
             painted, middle = self._paint(photo, noise)
             order = np.argsort(vividness(painted), kind="stable")
         else:

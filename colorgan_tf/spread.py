@@ -16,6 +16,11 @@ def distances(chroma: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(mean_squares, 0.0))
 
 
+def calmest(chroma: np.ndarray, n: int) -> np.ndarray:
+    """Indices, ascending, of the `n` least vivid of the k colourings in chroma (float [k, h, w, 2])."""
+    return np.sort(np.argsort(vividness(chroma), kind="stable")[:n])
+
+
 def spread(chroma: np.ndarray, n: int) -> list[int]:
     """Indices of `n` of the k colourings in chroma (float [k, h, w, 2]) that differ well, calm to vivid.
 
