@@ -44,6 +44,7 @@ def test_all_and_equal_ones():
 
 
 def test_calmest_leaves_the_most_vivid_out():
-    chroma = np.random.default_rng(3).normal(size=(8, 5, 5, 2)) * np.array([5, 1, 7, 2, 8, 3, 6, 4])[:, None, None, None]
+    strength = np.array([5, 1, 7, 2, 8, 3, 6, 4])
+    chroma = np.random.default_rng(3).normal(size=(8, 5, 5, 2)) * strength[:, None, None, None]
     assert list(spreading.calmest(chroma, 6)) == [0, 1, 3, 5, 6, 7]
     assert list(spreading.calmest(chroma, 8)) == list(range(8))
