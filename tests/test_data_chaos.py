@@ -197,7 +197,12 @@ def test_the_program_killed_at_random_moments(tmp_path):
 def test_the_program_says_how_to_go_on_when_it_is_stopped(tmp_path, number):
     output = tmp_path / "out"
     command = [sys.executable, "-m", "data.convert", "--source=rooms", "--max_images=100000", "--image_size=32"]
-    process = subprocess.Popen([*command, f"--output={output}", "--workers=2"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, f"--output={output}", "--workers=2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
+    )
     while "images/s" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(number)
