@@ -201,7 +201,7 @@ def test_the_program_says_how_to_go_on_when_it_is_stopped(tmp_path, number):
         [*command, f"--output={output}", "--workers=2"],
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
     )
     while "images/s" not in process.stderr.readline():
         assert process.poll() is None
