@@ -25,7 +25,7 @@ OUTPUT = flags.DEFINE_string("output", None, "Directory for the results.")
 N = flags.DEFINE_integer("n", 4, "Colourings of each photo.", 1, 100)
 SEED = flags.DEFINE_integer("seed", 0, "Another seed, other colourings; the same, the same bytes.", 0, 2**32 - 1)
 DRAWS = flags.DEFINE_integer(
-    "draws", 16, "Colourings drawn for each photo, of which the --n that differ are kept.", 1, 1024
+    "draws", 16, "Colourings drawn for each photo; of the calmer ones the --n that differ are kept.", 1, 1024
 )
 NOISE = flags.DEFINE_multi_string(
     "noise", [], "A colouring made before, or an .npy file: colour with its noise instead of drawn ones. Repeatable."

@@ -91,7 +91,10 @@ class Colorizer:
     def propose(
         self, photo: Photo, n: int = 4, seed: int = 0, noise: np.ndarray | None = None, draws: int = DRAWS
     ) -> list[Coloring]:
-        """The colourings of `__call__`, small: `n` of `draws` drawn (of n where that is more), or those of `noise`."""
+        """The colourings of `__call__`, small: `n` of the calmer (`CALM`) of `draws`, or those of `noise`.
+
+        Where `draws` is less than n, or its calmer ones are, as many as it takes.
+        """
         if noise is None:
             if n < 1:
                 raise ValueError(f"n is {n}; expected at least 1")
