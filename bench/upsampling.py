@@ -7,7 +7,6 @@ True chroma is reduced, brought up again by each way with the full-size luminanc
 error over the tenth of the pixels with the steepest true chroma, where colours bleed; errors on the 0-255 scale.
 """
 
-import io
 import sys
 import tarfile
 import time
@@ -15,8 +14,8 @@ import time
 import cv2
 import numpy as np
 from absl import app, flags
-from PIL import Image
 
+from bench.tar_photos import read_tar
 from colorgan_tf import color, upsample
 from data.rooms import draw_room
 
@@ -97,13 +96,7 @@ def pictures():
     """Float32 RGB pictures, and the chroma sizes to try."""
     if not PHOTOS.value:
         return [draw_room(i, 1, 512).rgb / np.float32(255) for i in range(COUNT.value)], (32, 64)
-    found = []
-    with tarfile.open(PHOTOS.value) as tar:
-        for member in tar:
-            if member.isfile() and len(found) < COUNT.value:
-                with Image.open(io.BytesIO(tar.extractfile(member).read())) as image:
-                    found.append(np.asarray(image.convert("RGB"), np.float32) / 255)
-    return found, (24, 32)
+    return [np.float32(rgb) / 255 for rgb in read_tar(PHOTOS.value, COUNT.value)], (24, 32)
 
 
 def main(argv):

@@ -7,7 +7,6 @@ up to their own size as colorize.py does, and measured there; then their middle 
 or in their own shape. Edge agreement, roughness, colorfulness, best-of-k distance to the truth: colorgan_tf/metrics.py.
 """
 
-import io
 import os
 import sys
 import tarfile
@@ -16,7 +15,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from absl import app, flags
-from PIL import Image
+
+from bench.tar_photos import read_tar
 
 MODEL = flags.DEFINE_string("model", None, "Export to use, one for any size.")
 PHOTOS = flags.DEFINE_string("photos", None, "Tar of photos.")
@@ -24,14 +24,6 @@ COUNT = flags.DEFINE_integer("count", 40, "How many photos.", 1)
 DRAWS = flags.DEFINE_integer("draws", 8, "Colourings of each.", 1)
 
 flags.mark_flags_as_required(["model", "photos"])
-
-
-def read_tar(path: str, count: int) -> list[np.ndarray]:
-    """Evenly spaced photos of a tar, uint8 RGB."""
-    with tarfile.open(path) as tar:
-        members = [member for member in tar if member.isfile()]
-        chosen = members[:: max(1, len(members) // count)][:count]
-        return [np.asarray(Image.open(io.BytesIO(tar.extractfile(m).read())).convert("RGB")) for m in chosen]
 
 
 def measure(colorizer, pictures: list[np.ndarray], sizes: list[tuple[int, int]]) -> str:

@@ -99,7 +99,7 @@ class Colorizer:
             if n < 1:
                 raise ValueError(f"n is {n}; expected at least 1")
             noise = draw_noise(seed, max(n, draws), self.generator.noise_size)
-            small = self._predict(reduced(photo, *self._size(photo, CHOOSING)), noise)
+            small = self.predict_small(photo, noise)
             calm = calmest(small, max(n, round(CALM * len(noise))))
             noise = noise[calm[spread(small[calm], n)]]
             painted, middle = self._paint(photo, noise)
@@ -111,6 +111,10 @@ class Colorizer:
             painted, middle = self._paint(photo, noise)
             order = range(len(noise))
         return [Coloring(noise[i], upsample.fit(middle, painted[i])) for i in order]
+
+    def predict_small(self, photo: Photo, noise: np.ndarray) -> np.ndarray:
+        """Chroma float32 [k, h, w, 2] at the size colourings are chosen at, for noise [k, noise_size]."""
+        return self._predict(reduced(photo, *self._size(photo, CHOOSING)), noise)
 
     def _paint(self, photo, noise):
         """Displayable chroma float32 [k, h, w, 2] at the painting size, and the luminance that `upsample.fit` wants."""
