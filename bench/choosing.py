@@ -4,7 +4,8 @@
 
 Of 16 draws for every photo, small as `Colorizer` looks at them, a share of the calmest is kept, and of these the four
 that differ most. For several shares: mean chroma of the four and of the most vivid of them, and the RMS distance
-between the closest two, all 0-255; above, the mean chroma of the photos. Too vivid is exaggeration, too close is no choice.
+between the closest two, all 0-255; above, the mean chroma of the photos.
+Too vivid is exaggeration, too close is no choice.
 """
 
 import os
