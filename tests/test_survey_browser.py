@@ -11,10 +11,10 @@ pytest.importorskip("flask", reason="needs requirements-survey.txt")
 pytest.importorskip("selenium", reason="needs selenium (requirements-dev.txt)")
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 from survey_helpers import Server, make_study, survey
 
@@ -84,11 +84,13 @@ def heading(driver):
 @contextlib.contextmanager
 def next_page(driver):
     """Waits until what is done inside has replaced the page."""
-    old = driver.find_element(By.TAG_NAME, "html")
+    # A mark on the old window, not staleness of an element: chromedriver may answer a question about an element of a
+    # page that is just going away with an "unknown error".
+    driver.execute_script("window.is_old_page = true")
     yield
-    WebDriverWait(driver, 60).until(expected_conditions.staleness_of(old))
-    complete = "return document.readyState === 'complete'"
-    WebDriverWait(driver, 60).until(lambda driver: driver.execute_script(complete))
+    arrived = "return !window.is_old_page && document.readyState === 'complete'"
+    wait = WebDriverWait(driver, 60, ignored_exceptions=[WebDriverException])
+    wait.until(lambda driver: driver.execute_script(arrived))
 
 
 def begin_with_mouse(driver, url):
