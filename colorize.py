@@ -101,7 +101,7 @@ def run(inputs: list[str]) -> int:
     """Colours what `inputs` name; ValueError and OSError for what a user can mend."""
     from colorgan_tf import folders
 
-    jobs = folders.collect(inputs, OUTPUT.value)
+    jobs, passed_over = folders.collect(inputs, OUTPUT.value)
     try:
         os.makedirs(OUTPUT.value, exist_ok=True)
     except OSError as error:
@@ -141,6 +141,10 @@ def run(inputs: list[str]) -> int:
     def cost(job):
         return photos.pixels(job.source) * _BYTES_PER_PIXEL
 
+    if passed_over:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common(5))
+        more = ", ..." if len(passed_over) > 5 else ""
+        print(f"passed over, no photos by their extension: {kinds}{more}", file=sys.stderr)
     if len(jobs) < found:
         print(f"{found - len(jobs):,} of {found:,} photos were done before", file=sys.stderr)
     failures = []

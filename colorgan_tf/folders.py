@@ -3,7 +3,7 @@
 import dataclasses
 import glob
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from .photos import SUFFIXES
 
@@ -21,14 +21,15 @@ class Job:
         return [*files, f"{self.target}-sheet.png"] if sheet else files
 
 
-def collect(inputs: list[str], output: str) -> list[Job]:
-    """The photos that files, folders and wildcards name, in order, each once.
+def collect(inputs: list[str], output: str) -> tuple[list[Job], Counter[str]]:
+    """The photos that files, folders and wildcards name, in order, each once; and what folders hold besides.
 
     Folders are searched through, for files with a photo's extension, and their structure is kept below `output`; what
-    lies in `output` itself is left alone. Two photos that would share a name (a.jpg, a.png) keep their extension.
+    lies in `output` itself is left alone, and so is what is hidden (a Mac's `._a.jpg` is no photo). Two photos that
+    would share a name (a.jpg, a.png) keep their extension. The other files in folders are counted by extension.
     ValueError, in one line, where an input names nothing, or `output`, or two results would still have one name.
     """
-    found = {}  # source: path below output, with the extension
+    found, others = {}, {}  # source: path below output, with the extension
     inside = os.path.abspath(output) if os.path.isdir(output) else None
     for name in inputs:
         paths = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
@@ -38,11 +39,14 @@ def collect(inputs: list[str], output: str) -> list[Job]:
         if os.path.abspath(name) == inside:
             raise ValueError(f"{name}: the output folder, whose pictures count as results; name another for the output")
         paths = [path for path in paths if os.path.abspath(path) != inside]
-        photos = [pair for path in paths for pair in (_walk(path, inside) if os.path.isdir(path) else _single(path))]
+        photos = 0
+        for path in paths:
+            for source, relative in _walk(path, inside) if os.path.isdir(path) else [(path, os.path.basename(path))]:
+                is_photo = source == path or relative.lower().endswith(SUFFIXES)
+                (found if is_photo else others).setdefault(os.path.normpath(source), relative)
+                photos += is_photo
         if not photos:
             raise ValueError(f"{name}: no photos there; expected {' '.join(SUFFIXES)}")
-        for source, relative in photos:
-            found.setdefault(os.path.normpath(source), relative)
 
     stems = defaultdict(list)
     for relative in found.values():
@@ -55,17 +59,19 @@ def collect(inputs: list[str], output: str) -> list[Job]:
             raise ValueError(f"{taken[target]} and {source} would both become {target}-1; give them separately")
         taken[target] = source
         jobs.append(Job(source, target))
-    return jobs
-
-
-def _single(path):
-    return [(path, os.path.basename(path))]
+    passed_over = [relative for source, relative in others.items() if source not in found]
+    return jobs, Counter(os.path.splitext(relative)[1].lower() or "without extension" for relative in passed_over)
 
 
 def _walk(folder, inside):
+    """(path, path below `folder`) of every file in it that is not hidden, in order."""
     for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if os.path.abspath(os.path.join(parent, name)) != inside)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.abspath(os.path.join(parent, name)) != inside
+        )
         for name in sorted(files):
             path = os.path.join(parent, name)
-            if name.lower().endswith(SUFFIXES) and os.path.isfile(path):
+            if not name.startswith(".") and os.path.isfile(path):
                 yield path, os.path.relpath(path, folder)

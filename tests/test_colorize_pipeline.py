@@ -18,7 +18,7 @@ def album(tmp_path):
 
 
 def targets(inputs, output):
-    return {job.source: job.target for job in folders.collect([str(i) for i in inputs], str(output))}
+    return {job.source: job.target for job in folders.collect([str(i) for i in inputs], str(output))[0]}
 
 
 def test_folders_keep_their_structure_and_leave_results_alone(album):
@@ -29,6 +29,17 @@ def test_folders_keep_their_structure_and_leave_results_alone(album):
         str(album / "b.tif"): str(out / "b.tif"),
         str(album / "deep/er/C.JPEG"): str(out / "deep/er/C"),
     }
+
+
+def test_other_files_are_counted_and_hidden_ones_are_not(album, tmp_path):
+    for name in ("._a.jpg", ".DS_Store", ".thumbnails/a.jpg", "IMG_1.HEIC", "deep/IMG_2.heic", "README"):
+        (album / name).parent.mkdir(exist_ok=True)
+        (album / name).touch()
+    inputs = [str(album), str(album / "IMG_1.HEIC"), str(album / "deep")]  # one by its name, one folder twice
+    jobs, passed_over = folders.collect(inputs, str(tmp_path / "results"))
+    assert [job.source for job in jobs if "HEIC" in job.source] == [str(album / "IMG_1.HEIC")]
+    assert not [job.source for job in jobs if "/." in job.source.removeprefix(str(album))]
+    assert passed_over == {".txt": 1, ".heic": 1, "without extension": 1}
 
 
 def test_files_wildcards_and_repeats(album, tmp_path):

@@ -107,9 +107,10 @@ def test_album_alone_and_together_give_the_same_bytes(colorize, model, album, tm
 def test_failures_are_listed_and_the_others_done(colorize, model, album, tmp_path):
     (album / "broken.jpg").write_bytes((album / "b.jpg").read_bytes()[:300])
     (album / "empty.png").touch()
+    (album / "IMG_1.HEIC").touch()
     out = tmp_path / "out"
     result = colorize(album, f"--output={out}", f"--model={model}", "--n=1")
-    assert result.returncode == 1
+    assert result.returncode == 1 and "passed over, no photos by their extension: 1 .heic\n" in result.stderr
     assert "2 of 7 photos failed" in result.stderr and "Traceback" not in result.stderr
     closing = result.stderr.splitlines()[-2:]
     assert f"{album / 'broken.jpg'}: " in closing[0] and f"{album / 'empty.png'}: not a photo" in closing[1]
