@@ -51,6 +51,11 @@ flags.register_multi_flags_validator(
     lambda v: v["format"] != "png" or not flags.FLAGS["quality"].present,
     "--quality is for --format=jpeg and webp; png loses nothing",
 )
+flags.register_multi_flags_validator(
+    ["noise", "n", "seed", "draws"],
+    lambda v: not v["noise"] or not any(flags.FLAGS[name].present for name in ("n", "seed", "draws")),
+    "--noise says which colourings: one each; expected none of --n, --seed and --draws beside it",
+)
 
 _MEMORY = 768 << 20  # bytes for the photos under way; one that needs more is done alone
 _BYTES_PER_PIXEL = 20
@@ -101,7 +106,8 @@ def run(inputs: list[str]) -> int:
     """Colours what `inputs` name; ValueError and OSError for what a user can mend."""
     from colorgan_tf import folders
 
-    jobs, passed_over = folders.collect(inputs, OUTPUT.value)
+    found = folders.collect(inputs, OUTPUT.value)
+    jobs = found.jobs
     try:
         os.makedirs(OUTPUT.value, exist_ok=True)
     except OSError as error:
@@ -111,8 +117,6 @@ def run(inputs: list[str]) -> int:
 
     from colorgan_tf import outputs, photos, pipeline
     from colorgan_tf.colorizer import Colorizer, render
-
-    found = len(jobs)
 
     def files_of(job):
         return job.results(N.value if noise is None else len(noise), outputs.SUFFIXES[FORMAT.value], SHEET.value)
@@ -141,12 +145,13 @@ def run(inputs: list[str]) -> int:
     def cost(job):
         return photos.pixels(job.source) * _BYTES_PER_PIXEL
 
-    if passed_over:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common(5))
-        more = ", ..." if len(passed_over) > 5 else ""
+    if found.passed_over:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.passed_over.most_common(5))
+        more = ", ..." if len(found.passed_over) > 5 else ""
         print(f"passed over, no photos by their extension: {kinds}{more}", file=sys.stderr)
-    if len(jobs) < found:
-        print(f"{found - len(jobs):,} of {found:,} photos were done before", file=sys.stderr)
+    if len(jobs) < len(found.jobs):
+        done_before = len(found.jobs) - len(jobs)
+        print(f"{done_before:,} of {len(found.jobs):,} photos were done before", file=sys.stderr)
     failures = []
     workers = WORKERS.value or len(os.sched_getaffinity(0))
     progress = Progress(len(jobs))
@@ -154,12 +159,15 @@ def run(inputs: list[str]) -> int:
         if failure is not None:
             failures.append(failure if job.source in failure else f"{job.source}: {failure}")
         progress(done, len(failures))
+    if found.unreadable:
+        print(f"colorize.py: {len(found.unreadable):,} folders could not be read", file=sys.stderr)
+        for line in found.unreadable:
+            print(f"  {line}", file=sys.stderr)
     if failures:
         print(f"colorize.py: {len(failures):,} of {len(jobs):,} photos failed", file=sys.stderr)
         for failure in sorted(failures):
             print(f"  {failure}", file=sys.stderr)
-        return 1
-    return 0
+    return 1 if failures or found.unreadable else 0
 
 
 def main(argv):

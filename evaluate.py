@@ -10,7 +10,6 @@ NAME-1.png ... NAME-k.png for several colourings of one photo. docs/evaluate.md 
 
 import itertools
 import os
-import re
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -63,16 +62,16 @@ def main(argv):
 
 
 def run():
-    named_models, named_images = named(MODEL.value, "model"), named(IMAGES.value, "images")
-    check(named_models, named_images)
+    from colorgan_tf.evaluation.names import named
+
+    check(named(MODEL.value, "model"), named(IMAGES.value, "images"))  # before anything large is loaded
 
     from colorgan_tf.evaluation import pipeline, report, sources, systems
     from colorgan_tf.evaluation.measure import Profile
 
     report.check_output(OUTPUT.value)
-    for name in [*named_models, *named_images]:
-        if name in pipeline.RESERVED:
-            raise ValueError(f"--model and --images: {name} is the name of a yardstick; expected another name")
+    named_models = named(MODEL.value, "model", pipeline.RESERVED)
+    named_images = named(IMAGES.value, "images", pipeline.RESERVED)
     truth = sources.list_pictures(TRUTH.value) if TRUTH.value else None
 
     profile, found, notes = Profile(), [], []
@@ -84,7 +83,11 @@ def run():
             )
             image_size = image_size or size
             if size != image_size and not any_size:
-                raise ValueError(f"{path}: a model of {size} x {size} pixels; expected {image_size} as the others have")
+                by = "as --image_size says" if IMAGE_SIZE.value else "as the others have"
+                raise ValueError(f"{path}: a model of {size} x {size} pixels; expected {image_size}, {by}")
+            for model in models:
+                if model.name in named_images or any(model.name == other.name for other in found):
+                    raise ValueError(f"--model={name}={path}: two systems are called {model.name}")
             found += models
     image_size = image_size or 64
     for name, directory in named_images.items():
@@ -134,24 +137,6 @@ def check(models, images):
     both = sorted(set(models) & set(images))
     if both:
         raise ValueError(f"--model and --images: two systems are called {both[0]}; expected NAME=PATH, all different")
-
-
-def named(values, flag):
-    """NAME=PATH or PATH, each once; a path alone is called by its last part that is not a version number."""
-    found = {}
-    for value in values:
-        name, _, path = value.partition("=") if "=" in value else ("", "", value)
-        if not path:
-            raise ValueError(f"--{flag}={value}: expected NAME=PATH or PATH")
-        if not name:
-            parts = os.path.normpath(path).split(os.sep)
-            name = next((part for part in reversed(parts) if not part.isdecimal()), flag)
-        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
-            raise ValueError(f"--{flag}={value}: the name {name!r} has other than letters, digits, '_', '.' and '-'")
-        if name in found:
-            raise ValueError(f"--{flag}={value}: two systems are called {name}; expected NAME=PATH, all different")
-        found[name] = path
-    return found
 
 
 if __name__ == "__main__":

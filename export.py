@@ -44,6 +44,12 @@ flags.register_validator(
     message="expected saved_model, then any of tflite and onnx",
 )
 
+flags.register_multi_flags_validator(
+    ["format", "precision"],
+    lambda v: v["precision"] == "float32" or v["format"] == ["saved_model"],
+    "--format=tflite and onnx are float32 and checked against the SavedModel; expected --precision=float32 with them",
+)
+
 
 def run():
     """Writes one export and says where; ValueError and OSError for what a user can mend."""

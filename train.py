@@ -8,7 +8,6 @@ DIR is written by `python -m data.convert`. The last flag wins, so a flagfile ca
 command again goes on from the run's last checkpoint. Watch it with `tensorboard --logdir=RUN_DIR`.
 """
 
-import contextlib
 import os
 import signal
 import sys
@@ -116,13 +115,17 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "Check everything, print the setti
 _DEFINED_HERE = sorted(set(flags.FLAGS) - _DEFINED_BEFORE)
 
 flags.mark_flags_as_required(["data", "run_dir"])
-flags.register_validator("profile_steps", lambda v: len(v) in (0, 2), "expected FIRST,LAST")
+flags.register_validator(
+    "profile_steps",
+    lambda v: not v or (len(v) == 2 and all(n.isdecimal() for n in v) and 1 <= int(v[0]) <= int(v[1])),
+    "expected FIRST,LAST, from 1 on",
+)
 
 
 def flags_text() -> str:
     """A flagfile that repeats this run."""
-    lines = [flags.FLAGS[name].serialize() for name in _DEFINED_HERE if flags.FLAGS[name].value is not None]
-    return "".join(f"{line}\n" for line in lines if line and not line.endswith("dry_run"))
+    given = [flags.FLAGS[name] for name in _DEFINED_HERE if name != "dry_run" and flags.FLAGS[name].value is not None]
+    return "".join(f"{line}\n" for line in (flag.serialize() for flag in given) if line)
 
 
 def _settings():
@@ -141,19 +144,6 @@ def _settings():
     model["dilations"] = _integers("dilations")
     training["profile_steps"] = _integers("profile_steps") or None
     return TrainingSettings(**training), ModelSettings(**model)
-
-
-def _write_flags(path: str):
-    """flags.txt, whole or not at all; every worker of a run writes the same."""
-    partial = f"{path}.{os.getpid()}.partial"
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(flags_text())
-        os.replace(partial, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.remove(partial)
-        raise OSError(f"{path}: cannot write it ({error.strerror})") from None
 
 
 def _integers(name: str) -> tuple[int, ...]:
@@ -197,11 +187,6 @@ def run() -> int:
         print(f"discriminator {gan.discriminator.count_params():,}; {len(source.files)} files")
         return 0
 
-    try:
-        os.makedirs(settings.run_dir, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"--run_dir={settings.run_dir}: cannot make this directory ({error.strerror})") from None
-    _write_flags(os.path.join(settings.run_dir, "flags.txt"))
     bar = sys.stdout.isatty()
     step = training.train(
         settings,

@@ -24,6 +24,7 @@ from colorgan_tf.models import ModelSettings
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
+BROKEN = ".broken"
 _NAME = re.compile(r"step-(\d{8,})")
 _logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Checkpoints:
             for name in os.listdir(partial):
                 _sync(os.path.join(partial, name))
             _sync(partial)
-            if os.path.exists(target):  # a broken one that was passed over when the run was resumed
+            if os.path.exists(target):  # copied there by hand, say
                 _remove(target)
             os.rename(partial, target)
             _sync(self.directory)
@@ -111,17 +112,22 @@ class Checkpoints:
     def restore_latest(self) -> dict | None:
         """Restores the newest checkpoint that verifies and gives back its manifest; None where there is none.
 
-        A broken one is passed over with a warning. ValueError in one line where all are broken or the newest sound one
-        is of another architecture.
+        Broken ones are set aside with a warning, under a name that does not count, lest they take a new one's place.
+        ValueError in one line where all are broken (they stay) or the newest sound one is of another architecture.
         """
-        found = list_checkpoints(self.directory)
+        found, broken = list_checkpoints(self.directory), []
         for step, path in reversed(found):
             try:
                 read_manifest(path)
             except ValueError as error:
                 _logger.warning("%s; trying the one before", error)
+                broken.append(path)
                 continue
-            return self.restore(step)
+            manifest = self.restore(step)
+            for other in broken:
+                shutil.rmtree(other + BROKEN, ignore_errors=True)
+                os.rename(other, other + BROKEN)
+            return manifest
         if found:
             raise ValueError(f"{self.directory}: no checkpoint there can be read; expected at least one sound one")
         return None

@@ -8,14 +8,17 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from colorgan_tf import monitoring, records, workers
+from colorgan_tf import monitoring, records, runs, workers
 from colorgan_tf.checkpoints import Checkpoints, list_checkpoints, sampled_figures
 from colorgan_tf.event_log import EventLog, drop_events_after
-from colorgan_tf.failures import Diverged
+from colorgan_tf.failures import BrokenData, Diverged
 from colorgan_tf.gan import ColorGAN
 from colorgan_tf.guards import Guard
 from colorgan_tf.input_pipeline import Share, training_batches
+from colorgan_tf.salvage import first_problem, salvage
 
+SALVAGED = "salvaged"  # folder for what can be read of broken shards
+MENDING = "convert again, or pass --skip_corrupt to go on without it"
 _logger = logging.getLogger(__name__)
 
 
@@ -38,6 +41,8 @@ class Run:
         if self.team.is_chief:
             self.checkpoints.remove_leftovers()
         start, restores = self.resume()
+        if self.team.is_chief:
+            runs.write_flags(self.settings.run_dir, self.flags_text)  # only now: this run goes on with these flags
         while start < self.settings.steps:
             failure = self.fit(start, restores)
             if failure is None:
@@ -138,7 +143,7 @@ class Run:
             monitor = monitoring.GANMonitor(
                 log,
                 os.path.join(settings.run_dir, "samples"),
-                sample_photos(settings.val_data or settings.data, settings.sample_photos, gan.settings.image_size),
+                sample_photos(sample_source(settings, gan.settings, self.source), settings),
                 noise.astype(np.float32),
                 settings.sample_every,
             )
@@ -148,8 +153,27 @@ class Run:
         return log, monitor, callbacks
 
 
-def sample_photos(directory: str, count: int, image_size: int) -> np.ndarray:
-    """The fixed photos of the grids, float [count, s, s, 3] in [0, 1]: the first of val, or of train where none is."""
+def sample_source(settings, model, training: records.Source) -> records.Source:
+    """Where the grids take their photos: val of --val_data or --data, or where there is none the photos trained on.
+
+    ValueError in one line where it cannot serve.
+    """
+    directory = settings.val_data or settings.data
     split = "val" if records.DatasetInfo.read(directory).count("val") else "train"
-    dataset = records.photos(directory, split, image_size).take(count)
-    return np.stack([photo["rgb"] for photo in dataset.as_numpy_iterator()])
+    if not settings.val_data and split == training.split:
+        return training
+    return records.open_split(directory, split, model.image_size, may_resize=True, may_be_damaged=settings.skip_corrupt)
+
+
+def sample_photos(source: records.Source, settings) -> np.ndarray:
+    """The fixed photos of the grids, float [count, s, s, 3] in [0, 1]: the first of the source.
+
+    BrokenData where one cannot be read; with --skip_corrupt such are left out.
+    """
+    if settings.skip_corrupt:
+        source, _ = salvage(source, os.path.join(settings.run_dir, SALVAGED))
+    try:
+        first = records.photos_of(source).take(settings.sample_photos)
+        return np.stack([photo["rgb"] for photo in first.as_numpy_iterator()])
+    except tf.errors.OpError as error:
+        raise BrokenData(f"{first_problem(source) or error}; {MENDING}") from None

@@ -21,15 +21,24 @@ class Job:
         return [*files, f"{self.target}-sheet.png"] if sheet else files
 
 
-def collect(inputs: list[str], output: str) -> tuple[list[Job], Counter[str]]:
+@dataclasses.dataclass
+class Found:
+    """What a command means."""
+
+    jobs: list[Job]
+    passed_over: Counter[str]  # other files in folders, and links to folders, by kind
+    unreadable: list[str]  # folders, each with the reason
+
+
+def collect(inputs: list[str], output: str) -> Found:
     """The photos that files, folders and wildcards name, in order, each once; and what folders hold besides.
 
     Folders are searched through, for files with a photo's extension, and their structure is kept below `output`; what
     lies in `output` itself is left alone, and so is what is hidden (a Mac's `._a.jpg` is no photo). Two photos that
-    would share a name (a.jpg, a.png) keep their extension. The other files in folders are counted by extension.
+    would share a name (a.jpg, a.png) keep their extension.
     ValueError, in one line, where an input names nothing, or `output`, or two results would still have one name.
     """
-    found, others = {}, {}  # source: path below output, with the extension
+    found, others, unreadable = {}, {}, []  # source: path below output, with the extension
     inside = os.path.abspath(output) if os.path.isdir(output) else None
     for name in inputs:
         paths = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
@@ -41,12 +50,13 @@ def collect(inputs: list[str], output: str) -> tuple[list[Job], Counter[str]]:
         paths = [path for path in paths if os.path.abspath(path) != inside]
         photos = 0
         for path in paths:
-            for source, relative in _walk(path, inside) if os.path.isdir(path) else [(path, os.path.basename(path))]:
-                is_photo = source == path or relative.lower().endswith(SUFFIXES)
+            files = _walk(path, inside, unreadable) if os.path.isdir(path) else [(path, os.path.basename(path))]
+            for source, relative in files:
+                is_photo = source == path or (relative.lower().endswith(SUFFIXES) and os.path.isfile(source))
                 (found if is_photo else others).setdefault(os.path.normpath(source), relative)
                 photos += is_photo
         if not photos:
-            raise ValueError(f"{name}: no photos there; expected {' '.join(SUFFIXES)}")
+            raise ValueError(unreadable[0] if unreadable else f"{name}: no photos there; expected {' '.join(SUFFIXES)}")
 
     stems = defaultdict(list)
     for relative in found.values():
@@ -59,19 +69,27 @@ def collect(inputs: list[str], output: str) -> tuple[list[Job], Counter[str]]:
             raise ValueError(f"{taken[target]} and {source} would both become {target}-1; give them separately")
         taken[target] = source
         jobs.append(Job(source, target))
-    passed_over = [relative for source, relative in others.items() if source not in found]
-    return jobs, Counter(os.path.splitext(relative)[1].lower() or "without extension" for relative in passed_over)
+    return Found(jobs, Counter(_kind(source) for source in others if source not in found), unreadable)
 
 
-def _walk(folder, inside):
-    """(path, path below `folder`) of every file in it that is not hidden, in order."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.abspath(os.path.join(parent, name)) != inside
-        )
-        for name in sorted(files):
+def _kind(path):
+    if os.path.isdir(path):
+        return "links to folders"
+    return os.path.splitext(path)[1].lower() or "without extension"
+
+
+def _walk(folder, inside, unreadable):
+    """(path, path below `folder`) of every file and link to a folder in it that is not hidden, in order."""
+
+    def refused(error):
+        unreadable.append(f"{error.filename}: {error.strerror}")
+
+    for parent, folders, files in os.walk(folder, onerror=refused):
+        seen = [name for name in folders if not name.startswith(".")]
+        seen = [name for name in seen if os.path.abspath(os.path.join(parent, name)) != inside]
+        links = [name for name in seen if os.path.islink(os.path.join(parent, name))]
+        folders[:] = sorted(set(seen) - set(links))
+        for name in sorted([*files, *links]):
             path = os.path.join(parent, name)
-            if not name.startswith(".") and os.path.isfile(path):
+            if not name.startswith(".") and os.path.exists(path):
                 yield path, os.path.relpath(path, folder)

@@ -81,9 +81,10 @@ class ColorGAN(keras.Model):
         draws = iter(range(self.updates))
         logs = {}
         for _ in range(self.k_d):
-            z = self.sample_noise(next(draws), tf.shape(photos)[0])
+            draw = next(draws)
+            z = self.sample_noise(draw, tf.shape(photos)[0])
             y, x = self.see(next(minibatches))
-            logs |= self.update_discriminator(y, x, z)
+            logs |= self.update_discriminator(y, x, z, draw)
         for _ in range(self.k_g):
             z = self.sample_noise(next(draws), tf.shape(photos)[0])
             y, x = self.see(next(minibatches))
@@ -92,14 +93,14 @@ class ColorGAN(keras.Model):
         self.step.assign_add(1)
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, logs)
 
-    def update_discriminator(self, y, x, z):
-        """Lines 3 to 6: D ascends log D(x) + log(1 - D(G(y, z)))."""
+    def update_discriminator(self, y, x, z, draw=0):
+        """Lines 3 to 6: D ascends log D(x) + log(1 - D(G(y, z))). draw: which of the step's updates it is."""
         fake = tf.stop_gradient(self.full_color(y, self.generator([y, z], training=True)))
         with tf.GradientTape() as tape:
             real_logit = self.discriminator(x, training=True)
             fake_logit = self.discriminator(fake, training=True)
             d_loss = self.objective.d_loss(real_logit, fake_logit)
-            penalty = self.discriminator_penalty(x, fake)
+            penalty = self.discriminator_penalty(x, fake, draw)
             loss = self.d_optimizer.scale_loss(self.share(d_loss + penalty))
         grad_norm = self.apply_gradients(tape, loss, self.d_optimizer, self.discriminator)
         if self.objective.clip:
@@ -148,10 +149,10 @@ class ColorGAN(keras.Model):
             "g_loss_scale": self.loss_scale(self.g_optimizer),
         }
 
-    def discriminator_penalty(self, real, fake):
+    def discriminator_penalty(self, real, fake, draw):
         """The terms of D's loss that look at its gradients; zero for the paper's GAN."""
         if self.objective.gradient_penalty:
-            alpha = self.uniform(tf.shape(real)[0], (1, 1, 1), stream=-1, low=0.0)
+            alpha = self.uniform(tf.shape(real)[0], (1, 1, 1), stream=self.updates + draw, low=0.0)
             return self.objective.gradient_penalty * losses.gradient_penalty(self.discriminator, real, fake, alpha)
         if self.r1_weight:
             return tf.cond(

@@ -75,6 +75,11 @@ class ModelSettings:
         ):
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field}={getattr(self, field)}: expected one of {', '.join(allowed)}")
+        if self.generator != "fully_conv":
+            plain = ModelSettings()
+            for field in ("noise_form", "noise_layers", "condition_layers", "dilations"):
+                if tuple(getattr(self, field)) != tuple(getattr(plain, field)):
+                    raise ValueError(f"{field}={getattr(self, field)}: only for generator=fully_conv")
         if self.context_filters and (self.generator, self.noise_form) != ("fully_conv", "code"):
             raise ValueError("context_filters: the second scale needs generator=fully_conv and noise_form=code")
         if self.guided_radius and self.color_space == "rgb":

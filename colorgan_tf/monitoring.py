@@ -173,19 +173,26 @@ class CheckpointSaver(StepCallback):
 
 
 class ProfileWindow(StepCallback):
-    """Records TensorBoard's profile from iteration `first` to `last`."""
+    """Records TensorBoard's profile of iterations `first` to `last`, counted from 1; less where the run ends before."""
 
     def __init__(self, log_dir: str, first: int, last: int):
         super().__init__()
         self.log_dir, self.first, self.last = log_dir, first, last
         self.running = False
 
+    def on_train_begin(self, logs=None):
+        super().on_train_begin()
+        self._start_if_next()
+
     def on_step(self, logs):
-        if self.step == self.first:
+        if self.running and self.step >= self.last:
+            self.on_train_end()
+        self._start_if_next()
+
+    def _start_if_next(self):
+        if self.step + 1 == self.first:
             tf.profiler.experimental.start(self.log_dir)
             self.running = True
-        elif self.running and self.step >= self.last:
-            self.on_train_end()
 
     def on_train_end(self, logs=None):
         if self.running:

@@ -179,11 +179,15 @@ def photos(directory: str, split: str, image_size: int) -> tf.data.Dataset:
 
     Larger pictures are scaled down whole. Unbatched; `cardinality` is known.
     """
-    source = open_split(directory, split, image_size, may_resize=True)
+    return photos_of(open_split(directory, split, image_size, may_resize=True))
+
+
+def photos_of(source: Source) -> tf.data.Dataset:
+    """`photos` of a split that has been looked at."""
 
     def prepare(serialized):
         rgb, key = decode_record(serialized, source.info.image_size)
-        return {"rgb": tf.cast(resize(rgb, image_size), tf.float32) / 255.0, "key": key}
+        return {"rgb": tf.cast(resize(rgb, source.image_size), tf.float32) / 255.0, "key": key}
 
     dataset = tf.data.TFRecordDataset(list(source.files)).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.apply(tf.data.experimental.assert_cardinality(source.count)).prefetch(tf.data.AUTOTUNE)

@@ -1,6 +1,9 @@
-"""A run directory, read from outside: the trained generator without the training."""
+"""A run directory: held by one process that trains there, and read from outside, the generator without the training."""
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
@@ -9,6 +12,43 @@ from colorgan_tf.checkpoints import list_checkpoints, read_manifest
 from colorgan_tf.models import ModelSettings, build_generator
 
 CHECKPOINTS = "checkpoints"
+FLAGS_FILE = "flags.txt"  # a flagfile that repeats the run
+
+
+@contextlib.contextmanager
+def held(run_dir: str) -> Iterator[None]:
+    """Makes the directory and keeps other trainings out of it; OSError in one line where there is one, or no making it.
+
+    Two would take away each other's half-written checkpoints and logs. The system lets go when the process ends.
+    """
+    try:
+        os.makedirs(run_dir, exist_ok=True)
+        lock = os.open(os.path.join(run_dir, ".lock"), os.O_CREAT | os.O_RDWR)
+    except OSError as error:
+        raise OSError(f"--run_dir={run_dir}: cannot make this directory, or write there ({error.strerror})") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(f"--run_dir={run_dir}: another training is writing there") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(lock)
+
+
+def write_flags(run_dir: str, text: str) -> None:
+    """`FLAGS_FILE`, whole or not at all; OSError in one line where it cannot be written."""
+    path = os.path.join(run_dir, FLAGS_FILE)
+    try:
+        with open(path + ".partial", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(path + ".partial", path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(path + ".partial")
+        raise OSError(f"{path}: cannot write it ({error.strerror})") from None
 
 
 def load_generator(run_dir: str, step: int | None = None, ema: bool | None = None):

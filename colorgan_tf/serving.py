@@ -208,6 +208,8 @@ def save(
         if finish:
             finish(partial)
         os.rename(partial, target)
+    except tf.errors.OpError as error:
+        raise OSError(f"{target}: cannot write the SavedModel ({str(error).splitlines()[0]})") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target

@@ -1,5 +1,6 @@
 """A training run from its settings: data, strategy, model, resume, fit."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -8,13 +9,12 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from colorgan_tf import records, workers
+from colorgan_tf import records, runs, workers
 from colorgan_tf.checkpoints import Checkpoints
 from colorgan_tf.failures import BrokenData
-from colorgan_tf.fitting import Run
+from colorgan_tf.fitting import MENDING, SALVAGED, Run, sample_source
 from colorgan_tf.gan import ColorGAN
 from colorgan_tf.models import ModelSettings
-from colorgan_tf.runs import CHECKPOINTS
 from colorgan_tf.salvage import first_problem, salvage
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -67,8 +67,6 @@ def make_team(name: str, cpu_replicas: int = 1, should_stop: Callable[[], bool] 
     should_stop: asked while waiting for the others.
     """
     if name == "multi_worker":
-        if cpu_replicas > 1:
-            raise ValueError("cpu_replicas: expected 1 with strategy=multi_worker")
         return workers.multi_worker(should_stop)
     return workers.Team(make_strategy(name, cpu_replicas))
 
@@ -104,13 +102,28 @@ def check(settings: TrainingSettings, model: ModelSettings) -> records.Source:
         )
     if settings.l1_weight and model.color_space != "rgb":
         raise ValueError("l1_weight: with color_space=yuv luminance is exact already; expected 0, or --color_space=rgb")
-    return records.open_split(
+    if settings.objective == "regression" and (settings.k_d != 1 or settings.r1_weight):
+        raise ValueError("objective=regression: has no discriminator; expected neither k_d nor r1_weight")
+    if settings.objective == "wgan_gp" and settings.r1_weight:
+        raise ValueError("r1_weight: wgan_gp has a gradient penalty of its own; expected 0")
+    if settings.cpu_replicas > 1 and settings.strategy not in ("auto", "mirrored"):
+        raise ValueError(f"cpu_replicas={settings.cpu_replicas}: expected 1 with strategy={settings.strategy}")
+    if settings.batch_size % settings.cpu_replicas:
+        raise _no_multiple(settings.batch_size, settings.cpu_replicas)
+    source = records.open_split(
         settings.data,
         "train",
         model.image_size,
         may_resize=settings.augmentation == "flip_crop",
         may_be_damaged=settings.skip_corrupt,
     )
+    if settings.sample_photos:
+        sample_source(settings, model, source)
+    return source
+
+
+def _no_multiple(batch_size: int, replicas: int) -> ValueError:
+    return ValueError(f"batch_size={batch_size}: expected a multiple of the {replicas} replicas")
 
 
 def build(settings: TrainingSettings, model: ModelSettings, kind: type[ColorGAN] = ColorGAN) -> ColorGAN:
@@ -149,26 +162,29 @@ def train(
     team = make_team(settings.strategy, settings.cpu_replicas, should_stop)
     replicas = team.strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
-        raise ValueError(f"batch_size={settings.batch_size}: expected a multiple of the {replicas} replicas")
+        raise _no_multiple(settings.batch_size, replicas)
+    if settings.mode_seeking_weight and settings.batch_size < 2 * replicas:
+        raise ValueError(f"mode_seeking_weight: pairs photos up; expected a batch_size of {2 * replicas} or more")
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    if settings.skip_corrupt:
-        source, lost = salvage(source, os.path.join(settings.run_dir, "salvaged"))
-        if lost:
-            _logger.warning("%s: %d broken records skipped, %d photos left", settings.data, lost, source.count)
-    keras.utils.set_random_seed(settings.seed)
-
-    try:
-        with team.strategy.scope():
-            kind = ColorGAN if team.count == 1 else workers.MultiWorkerColorGAN
-            gan = build(settings, dataclasses.replace(model, synchronized_bn=replicas > 1), kind)
-            checkpoints = Checkpoints(os.path.join(settings.run_dir, CHECKPOINTS), gan, settings.keep_checkpoints)
-        return Run(settings, gan, checkpoints, team, source, flags_text, should_stop, report, verbose).until_done()
-    except tf.errors.OpError as error:
-        lost_worker = team.lost(error)
-        if lost_worker:
-            raise lost_worker from error
-        problem = first_problem(source)
-        if problem:
-            raise BrokenData(f"{problem}; convert again, or pass --skip_corrupt to go on without it") from error
-        raise
+    with runs.held(settings.run_dir) if team.is_chief else contextlib.nullcontext():
+        if settings.skip_corrupt:
+            source, lost = salvage(source, os.path.join(settings.run_dir, SALVAGED))
+            if lost:
+                _logger.warning("%s: %d broken records skipped, %d photos left", settings.data, lost, source.count)
+        keras.utils.set_random_seed(settings.seed)
+        try:
+            with team.strategy.scope():
+                kind = ColorGAN if team.count == 1 else workers.MultiWorkerColorGAN
+                gan = build(settings, dataclasses.replace(model, synchronized_bn=replicas > 1), kind)
+                directory = os.path.join(settings.run_dir, runs.CHECKPOINTS)
+                checkpoints = Checkpoints(directory, gan, settings.keep_checkpoints)
+            return Run(settings, gan, checkpoints, team, source, flags_text, should_stop, report, verbose).until_done()
+        except tf.errors.OpError as error:
+            lost_worker = team.lost(error)
+            if lost_worker:
+                raise lost_worker from error
+            problem = first_problem(source)
+            if problem:
+                raise BrokenData(f"{problem}; {MENDING}") from error
+            raise

@@ -23,6 +23,7 @@ SEED = flags.DEFINE_integer("seed", 0, "Of rooms, noise and the draws from the l
 OUTPUT = flags.DEFINE_string("output", None, "Folder for judge.json and judge.md; only the table is shown by default.")
 BY_KIND = flags.DEFINE_bool("by_kind", True, "Also a table of the models by kind of item.")
 
+UNTRAINED = "untrained"
 _COLUMNS = (
     ("distance", "distance", "{:.2f}"),
     ("given the photo", "distance_given_photo", "{:.2f}"),
@@ -57,13 +58,16 @@ def _lines(rows):
 def run():
     """Prints the table; ValueError and OSError for what a user can mend."""
     from colorgan_tf.evaluation import systems
+    from colorgan_tf.evaluation.names import named
     from data import judging
 
-    named = _named(MODEL.value)
+    paths = named(MODEL.value, "model", reserved=[UNTRAINED])
+    if not paths:
+        raise ValueError("--model is missing; expected an export or a run directory")
     if OUTPUT.value and os.path.exists(OUTPUT.value) and not os.path.isdir(OUTPUT.value):
         raise ValueError(f"--output={OUTPUT.value}: a file is there; expected a folder")
     models, size = {}, None
-    for name, path in named.items():
+    for name, path in paths.items():
         (model,), own, any_size = systems.load_models(name, path, K.value, SEED.value)
         size = size or own
         if own != size and not any_size:
@@ -74,7 +78,7 @@ def run():
     painters = {
         "the law itself": judging.law_painter(K.value, SEED.value),
         "the law's mean": judging.mean_painter(K.value),
-        "untrained": judging.model_painter(untrained(size)),
+        UNTRAINED: judging.model_painter(untrained(size)),
         **{name: judging.model_painter(model) for name, model in models.items()},
     }
     laws = judging.references(SEED.value)
@@ -101,22 +105,7 @@ def untrained(size: int):
     keras.utils.set_random_seed(SEED.value)
     settings = models.ModelSettings(image_size=size)
     generator = sampling.keras_generator(models.build_generator(settings), batch_statistics=True)
-    return Model("untrained", generator, settings.noise_size, K.value, SEED.value, {})
-
-
-def _named(values):
-    """NAME=PATH or PATH, each once; a path alone is called by its last part that is not a version number."""
-    if not values:
-        raise ValueError("--model is missing; expected an export or a run directory")
-    found = {}
-    for value in values:
-        name, _, path = value.rpartition("=")
-        parts = os.path.normpath(path).split(os.sep)
-        name = name or next((part for part in reversed(parts) if not part.isdecimal()), "model")
-        if not path or name in found:
-            raise ValueError(f"--model={value}: expected NAME=PATH or PATH, names all different")
-        found[name] = path
-    return found
+    return Model(UNTRAINED, generator, settings.noise_size, K.value, SEED.value, {})
 
 
 def main(argv):

@@ -137,8 +137,3 @@ KINDS: dict[str, Kind] = {
     "trim": Kind(_law((1.0, (-0.004, 0.002), (0.004, 0.004, 0.0))), 0.25, 0.92),  # frames, lamp stands, pots
 }
 LAWS: dict[str, Law] = {name: kind.law for name, kind in KINDS.items()}
-
-
-def sample_law(kind: str, count: int, seed: int) -> np.ndarray:
-    """`count` chromas of an item of this kind, float64 [count, 2]."""
-    return LAWS[kind].sample(np.random.default_rng(seed), count)

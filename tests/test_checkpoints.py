@@ -104,6 +104,20 @@ def test_a_damaged_checkpoint_is_passed_over(gan, tmp_path, part, damage, caplog
     assert Checkpoints(tmp_path, gan).restore_latest()["step"] == 2
 
 
+def test_a_damaged_one_takes_no_new_one_s_place(gan, tmp_path):
+    before, target = Checkpoints(tmp_path, gan, keep=3), Checkpoints(tmp_path, gan, keep=1)
+    figures = {"edge_agreement": 0.5, "colorfulness": 30.0, "truth_colorfulness": 30.0}
+    save(gan, before, 1, figures=figures)
+    damaged = save(gan, before, 9, figures=figures | {"edge_agreement": 0.9})
+    save(gan, before, 4)
+    (damaged / "checkpoint.index").write_bytes(b"x")
+    assert target.restore_latest()["step"] == 4
+    for step in (5, 6):
+        assert save(gan, target, step).exists()
+    assert steps(tmp_path) == [1, 6] and best_checkpoint(tmp_path) == str(tmp_path / "step-00000001")
+    assert save(gan, target, 9).exists() and steps(tmp_path) == [1, 9]
+
+
 def test_only_damaged_ones_are_an_error_and_not_a_new_run(gan, tmp_path):
     os.remove(save(gan, Checkpoints(tmp_path, gan), 1) / "checkpoint.index")
     with pytest.raises(ValueError, match="no checkpoint there can be read"):

@@ -1,5 +1,7 @@
 """Which files a command means, and many at once: order, memory bound, failures."""
 
+import errno
+import os
 import threading
 import time
 
@@ -18,7 +20,7 @@ def album(tmp_path):
 
 
 def targets(inputs, output):
-    return {job.source: job.target for job in folders.collect([str(i) for i in inputs], str(output))[0]}
+    return {job.source: job.target for job in folders.collect([str(i) for i in inputs], str(output)).jobs}
 
 
 def test_folders_keep_their_structure_and_leave_results_alone(album):
@@ -36,10 +38,28 @@ def test_other_files_are_counted_and_hidden_ones_are_not(album, tmp_path):
         (album / name).parent.mkdir(exist_ok=True)
         (album / name).touch()
     inputs = [str(album), str(album / "IMG_1.HEIC"), str(album / "deep")]  # one by its name, one folder twice
-    jobs, passed_over = folders.collect(inputs, str(tmp_path / "results"))
-    assert [job.source for job in jobs if "HEIC" in job.source] == [str(album / "IMG_1.HEIC")]
-    assert not [job.source for job in jobs if "/." in job.source.removeprefix(str(album))]
-    assert passed_over == {".txt": 1, ".heic": 1, "without extension": 1}
+    (album / "linked").symlink_to(album / "deep")
+    found = folders.collect(inputs, str(tmp_path / "results"))
+    sources = [job.source.removeprefix(str(album)) for job in found.jobs]
+    assert [source for source in sources if "HEIC" in source] == ["/IMG_1.HEIC"]
+    assert not [source for source in sources if "/." in source or "linked" in source]
+    assert found.passed_over == {".txt": 1, ".heic": 1, "without extension": 1, "links to folders": 1}
+    assert not found.unreadable
+
+
+def test_folders_that_cannot_be_read_are_told(album, tmp_path, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):  # tests may run as root, whom no folder refuses
+        if os.fspath(path).endswith("er"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = folders.collect([str(album)], str(tmp_path / "results"))
+    assert len(found.jobs) == 5 and found.unreadable == [f"{album / 'deep/er'}: Permission denied"]
+    with pytest.raises(ValueError, match="deep/er: Permission denied"):
+        folders.collect([str(album / "deep")], str(tmp_path / "results"))
 
 
 def test_files_wildcards_and_repeats(album, tmp_path):

@@ -38,7 +38,7 @@ def test_no_colour_of_any_law_is_ever_clipped(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_samples_follow_the_law(kind):
     law = LAWS[kind]
-    sample = laws.sample_law(kind, 20_000, seed=3)
+    sample = laws.LAWS[kind].sample(np.random.default_rng(3), 20_000)
     error = 5 * np.sqrt(np.diag(law.covariance()) / len(sample))
     assert (np.abs(sample.mean(axis=0) - law.mean()) < error).all()
     np.testing.assert_allclose(np.cov(sample.T), law.covariance(), atol=0.06 * np.trace(law.covariance()))
@@ -55,7 +55,7 @@ def test_the_density_is_that_of_the_samples(kind):
     assert mass.sum() == pytest.approx(1.0, abs=0.01)
     line = law.mean() @ [1.0, 0.37] + 0.002
     half = mass[u + 0.37 * v > line].sum()  # the share on one side of a line, by integration and by sampling
-    sample = laws.sample_law(kind, 20_000, seed=4)
+    sample = laws.LAWS[kind].sample(np.random.default_rng(4), 20_000)
     assert (sample @ [1.0, 0.37] > line).mean() == pytest.approx(half, abs=0.025)
 
 

@@ -87,11 +87,12 @@ def test_a_run_leaves_its_story(trained):
 
 def test_flags_txt_repeats_the_run(trained, tmp_path):
     _, run_dir, _ = trained
-    done = run("train.py", f"--flagfile={run_dir / 'flags.txt'}", f"--run_dir={tmp_path / 'again'}", "--dry_run")
+    again = tmp_path / "again_dry_run"
+    done = run("train.py", f"--flagfile={run_dir / 'flags.txt'}", f"--run_dir={again}", "--dry_run")
     assert done.returncode == 0, done.stderr
     kept = [line for line in (run_dir / "flags.txt").read_text().splitlines() if "run_dir" not in line]
-    assert set(kept) <= set(done.stdout.splitlines())
-    assert not (tmp_path / "again").exists()
+    assert {*kept, f"--run_dir={again}"} <= set(done.stdout.splitlines())
+    assert "--dry_run" not in done.stdout and not again.exists()
 
 
 def test_the_export_runs_in_the_cpp_session_and_noise_matters(trained, tmp_path):
@@ -165,16 +166,32 @@ BAD_TRAINING = [
     (["--objective=wgan_gp"], r"objective=wgan_gp: .*expected --discriminator_norm"),
     (["--l1_weight=3"], r"l1_weight"),
     (["--cpu_replicas=3"], r"batch_size=4: expected a multiple of the 3 replicas"),
+    (["--cpu_replicas=2", "--strategy=one_device"], r"cpu_replicas=2: expected 1 with strategy=one_device"),
+    (["--objective=regression", "--k_d=2"], r"objective=regression: has no discriminator"),
+    (["--objective=wgan_gp", "--discriminator_norm=layer", "--r1_weight=1"], r"r1_weight: wgan_gp has"),
+    (["--val_data=nowhere"], r"nowhere: no dataset.json there"),
+    (["--profile_steps=0,3"], r"profile_steps.*expected FIRST,LAST, from 1 on"),
 ]
 
 
 @pytest.mark.parametrize("changes, message", BAD_TRAINING, ids=lambda x: x[0] if isinstance(x, list) else "")
 def test_a_wrong_training_flag_is_one_clear_line(trained, changes, message):
     data, run_dir, _ = trained
+    flags = (run_dir / "flags.txt").read_text()
     before = sorted((run_dir / "checkpoints").rglob("*"))
     done = run("train.py", f"--data={data}", f"--run_dir={run_dir}", *TINY, "--steps=6", *changes)
     assert re.search(message, error_line(done)), done.stderr
     assert sorted((run_dir / "checkpoints").rglob("*")) == before
+    assert (run_dir / "flags.txt").read_text() == flags
+
+
+def test_a_second_training_in_the_same_directory_is_refused(trained):
+    data, run_dir, _ = trained
+    from colorgan_tf import runs
+
+    with runs.held(str(run_dir)):
+        done = run("train.py", f"--data={data}", f"--run_dir={run_dir}", *TINY, "--steps=6")
+    assert error_line(done) == f"train.py: --run_dir={run_dir}: another training is writing there"
 
 
 def test_a_cut_off_shard_is_named(trained, tmp_path):

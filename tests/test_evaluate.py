@@ -151,7 +151,7 @@ def test_contradicting_flags_are_refused(tmp_path):
     assert "one of --data and --truth" in refused(there, "--model=x")
     assert "expected --truth=DIR" in refused(there, "--images=x", "--data=y")
     assert "no such folder" in refused(there, "--images=x", f"--truth={tmp_path / 'nowhere'}")
-    assert "no earlier report" in refused(f"--output={tmp_path}", "--model=x", "--data=y")
+    assert "is no part of a report" in refused(f"--output={tmp_path}", "--model=x", "--data=y")
     assert "yardstick" in refused(there, "--model=grey=x", "--data=y")
     assert "two systems are called x" in refused(there, "--model=x=a", "--model=x=b", "--data=y")
     assert (tmp_path / "file").read_text() == "mine"

@@ -1,5 +1,6 @@
 """One Algorithm-1 step against a transcription by hand; replicas against one device; loss scaling; EMA; WGAN's clip."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -90,6 +91,20 @@ def test_every_update_gets_its_own_minibatch_and_noise():
         assert np.abs(a).max() <= 1 and a.min() < -0.5 and a.max() > 0.5
         for b in draws[:i]:
             assert np.abs(a - b).min() > 0
+
+
+def test_every_update_of_d_has_its_own_alpha(monkeypatch):
+    gan = make_gan(dataclasses.replace(SETTINGS, discriminator_norm="layer"), k_d=3, objective="wgan_gp")
+    draw, drawn = ColorGAN.uniform, []
+
+    def uniform(*arguments, **named):
+        drawn.append(draw(*arguments, **named))
+        return drawn[-1]
+
+    monkeypatch.setattr(ColorGAN, "uniform", uniform)
+    gan.train_step(tf.constant(photos(updates=4)))
+    beginnings = {tuple(np.round(numbers.numpy().ravel()[:2], 6)) for numbers in drawn}
+    assert len(drawn) == len(beginnings) == 7  # four noises, three alphas
 
 
 def test_d_update_leaves_g_alone_and_the_other_way_round():

@@ -135,7 +135,8 @@ def test_program_judges_an_export_and_writes_its_table(tmp_path):
     [
         ([], "--model is missing"),
         (["--model=nowhere"], "nowhere"),
-        (["--model=a=x", "--model=a=y"], "names all different"),
+        (["--model=a=x", "--model=a=y"], "two systems are called a"),
+        (["--model=untrained=x"], "name of a yardstick"),
         (["--model=x", "stray"], "unexpected argument stray"),
     ],
 )

@@ -124,7 +124,7 @@ def test_every_participant_sees_all_of_it_in_an_order_of_their_own(built):
 
 def test_several_systems_share_each_question(tmp_path):
     study = make_study(tmp_path / "study", runs=("runs/a", "runs/b", "else/a"), generated=6)
-    assert study.system_names == ["a", "b", "a-2"]
+    assert [system.name for system in study.systems] == ["a", "b", "a-2"]
     for question in study.questions:
         assert [p.system for p in question.pictures] == ["truth", "a", "a", "b", "b", "a-2", "a-2"]
 

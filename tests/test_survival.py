@@ -218,6 +218,18 @@ def test_a_broken_record_is_named_or_skipped(tmp_path, caplog):
     assert [line for line in done.stderr.splitlines() if line.startswith("train.py: ")] == [f"train.py: {error.value}"]
 
 
+def test_broken_photos_of_the_grids_are_named_or_skipped(tmp_path):
+    data = write_dataset(tmp_path / "data")
+    for shard in (tmp_path / "data").glob("*val*"):
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 1
+        shard.write_bytes(content)
+    changes = dict(sample_photos=6, sample_colorings=2, steps=2)
+    with pytest.raises(BrokenData, match=r"val.*: record \d+: .*--skip_corrupt"):
+        training.train(settings(data, tmp_path / "run", **changes), MODEL)
+    assert training.train(settings(data, tmp_path / "run", skip_corrupt=True, **changes), MODEL) == 2
+
+
 def test_truncated_shards_are_refused_before_anything_is_built(tmp_path):
     data = write_dataset(tmp_path / "data")
     shard = sorted((tmp_path / "data").glob("*train*"))[0]

@@ -114,10 +114,11 @@ def write(report: dict[str, Any], folder: str) -> None:
 
 
 def check_output(folder: str) -> None:
-    """ValueError unless `folder` is free for a report: not there, empty, or an earlier report (to be replaced)."""
+    """ValueError unless `folder` is free for a report: not there, empty, or an earlier report and nothing else."""
     if os.path.isdir(folder):
-        if os.listdir(folder) and not os.path.isfile(os.path.join(folder, JSON_FILE)):
-            raise ValueError(f"{folder}: not empty and no earlier report; expected a folder to write the report to")
+        others = sorted(set(os.listdir(folder)) - {JSON_FILE, MARKDOWN_FILE, PICTURES})
+        if others:
+            raise ValueError(f"{folder}: {others[0]} there is no part of a report; expected a folder to write one to")
     elif os.path.exists(folder):
         raise ValueError(f"{folder}: a file is there; expected a folder to write the report to")
 

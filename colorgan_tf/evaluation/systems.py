@@ -11,8 +11,6 @@ from PIL import Image
 from colorgan_tf import color, inference, sampling
 from colorgan_tf.evaluation.sources import Batch, list_pictures, read_picture
 
-RUN_FILE = "flags.txt"
-
 
 class System(Protocol):
     """What the measuring loop needs to know of a system."""
@@ -128,7 +126,9 @@ def load_models(
     normalization: "moving", "batch" (of runs only, as the paper has it) or "both", which gives two systems, the second
     called NAME_batch. step: which checkpoint of a run. ValueError in one line for what is neither export nor run.
     """
-    if not os.path.isfile(os.path.join(path, RUN_FILE)):
+    from colorgan_tf.runs import FLAGS_FILE, load_generator
+
+    if not os.path.isfile(os.path.join(path, FLAGS_FILE)):
         if normalization != "moving":
             raise ValueError(f"{path}: batch statistics need a run directory; an export has moving averages only")
         if step is not None:
@@ -136,8 +136,6 @@ def load_models(
         export = inference.load_export(path)
         about = {"export": path, "checksum": export.checksum, "normalization": "moving", **export.info}
         return [Model(name, export, export.noise_size, k, seed, about)], export.image_size, export.any_size
-
-    from colorgan_tf.runs import load_generator
 
     model, settings, found_step = load_generator(path, step)
     about = {"run": path, "step": found_step, "checksum": weights_checksum(model), "color_space": settings.color_space}

@@ -66,11 +66,6 @@ class Study:
     version: int = VERSION
 
     @property
-    def system_names(self) -> list[str]:
-        """The systems, without the truth."""
-        return [system.name for system in self.systems]
-
-    @property
     def picture_names(self) -> set[str]:
         """Every picture that may be served."""
         return {picture.name for question in self.questions for picture in question.pictures}
