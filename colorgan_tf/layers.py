@@ -28,37 +28,6 @@ class FusedBatchNorm(layers.BatchNormalization):
         return normalized[:, 0, 0, :] if flat else normalized
 
 
-class MirroredBorder(layers.Layer):
-    """[b, h, w, c] -> [b, h + 2 width, w + 2 width, c], continued beyond its border as in a mirror.
-
-    A conv over zeros there sees how far away the border is, and paints by that: a glow in a corner, a strip of another
-    colour. Sides must be at least `width` long. Of slices, which every runtime has.
-    """
-
-    def __init__(self, width: int, **kwargs):
-        super().__init__(**kwargs)
-        self.width = width
-
-    def call(self, inputs):
-        rows = self._continued(inputs, 1)
-        return self._continued(rows, 2)
-
-    def _continued(self, x, axis):
-        def line(i):
-            return x[(slice(None),) * axis + (slice(i, i + 1 or None),)]
-
-        before = [line(i) for i in reversed(range(self.width))]
-        after = [line(-1 - i) for i in range(self.width)]
-        return ops.concatenate([*before, x, *after], axis=axis)
-
-    def compute_output_shape(self, input_shape):
-        batch, *sides, channels = input_shape
-        return batch, *(side and side + 2 * self.width for side in sides), channels
-
-    def get_config(self):
-        return super().get_config() | {"width": self.width}
-
-
 class AddCoarse(layers.Layer):
     """fine [b, h, w, c] + coarse [b, ceil(h / scale), ceil(w / scale), c] brought up bilinearly."""
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from keras import Input, Model, initializers, layers, ops
 
-from colorgan_tf.layers import AddCoarse, FusedBatchNorm, GuidedFilter, MirroredBorder
+from colorgan_tf.layers import AddCoarse, FusedBatchNorm, GuidedFilter
 
 GENERATORS = ("fully_conv", "encoder_decoder", "unet")
 COLOR_SPACES = ("yuv", "rgb")
@@ -101,10 +101,11 @@ class ModelSettings:
         return 2 if self.color_space == "yuv" else 3
 
 
-def _conv(filters: int, kernel: int, padding: str = "same", **kwargs):
+def _conv(filters: int, kernel: int, **kwargs):
     """A conv of stride 1 unless told otherwise; without bias where batch norm, which would take it away, follows."""
-    initializer = initializers.TruncatedNormal(stddev=0.02)
-    return layers.Conv2D(filters, kernel, padding=padding, kernel_initializer=initializer, **kwargs)
+    return layers.Conv2D(
+        filters, kernel, padding="same", kernel_initializer=initializers.TruncatedNormal(stddev=0.02), **kwargs
+    )
 
 
 def _dense(units: int, **kwargs):
@@ -182,14 +183,10 @@ def _add_code(features, noise, filters: int, name: str):
 
 
 def _context(gray, noise, settings: ModelSettings):
-    """The second scale: coarse features of y and z, [batch, ceil(h / 4), ceil(w / 4), context_filters].
-
-    Its convs reach across the whole of a 64-pixel room, so zeros around it would tell every pixel where it lies.
-    """
+    """The second scale: coarse features of y and z, [batch, ceil(h / 4), ceil(w / 4), context_filters]."""
     features = layers.AveragePooling2D(CONTEXT_SCALE, padding="same", name="context_gray")(gray)
     for i in range(CONTEXT_CONVS):
-        features = MirroredBorder(2, name=f"context_border_{i}")(features)
-        features = _conv(settings.context_filters, 5, "valid", use_bias=False, name=f"context_conv_{i}")(features)
+        features = _conv(settings.context_filters, 5, use_bias=False, name=f"context_conv_{i}")(features)
         if i < (NOISY_CONVS if settings.noise_layers == "multi" else 1):
             features = _add_code(features, noise, settings.context_filters, name=f"context_code_{i}")
         features = layers.ReLU(name=f"context_relu_{i}")(_batch_norm(settings, name=f"context_bn_{i}")(features))

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from colorgan_tf.layers import AddCoarse, FusedBatchNorm, GuidedFilter, MirroredBorder
+from colorgan_tf.layers import AddCoarse, FusedBatchNorm, GuidedFilter
 
 
 def picture(*shape, seed=0):
@@ -32,15 +32,6 @@ def test_fused_batch_norm_is_keras_batch_norm(shape, policy, tolerance):
     for ours, keras_own in zip(seen[1], seen[0], strict=True):
         np.testing.assert_allclose(ours, keras_own, atol=tolerance * max(1, np.abs(keras_own).max()))
     assert np.abs(seen[1][-2]).max() > 0.05  # the moving mean moved
-
-
-@pytest.mark.parametrize("width, shape", [(2, (2, 5, 7, 3)), (2, (1, 2, 3, 1)), (1, (1, 1, 4, 2))])
-def test_mirrored_border_is_numpys(width, shape):
-    x = picture(*shape)
-    sides = ((0, 0), (width, width), (width, width), (0, 0))
-    layer = MirroredBorder(width)
-    np.testing.assert_array_equal(layer(x), np.pad(x, sides, mode="symmetric"))
-    assert layer.compute_output_shape((None, None, *shape[2:])) == (None, None, shape[2] + 2 * width, shape[3])
 
 
 @pytest.mark.parametrize("height, width", [(16, 24), (13, 7), (3, 5)])
