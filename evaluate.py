@@ -12,7 +12,7 @@ import itertools
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags, logging
 
@@ -59,6 +59,9 @@ def main(argv):
     except (ValueError, OSError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nevaluate.py: interrupted; nothing was written", file=sys.stderr)
+        return 130
 
 
 def run():
@@ -90,6 +93,8 @@ def run():
                     raise ValueError(f"--model={name}={path}: two systems are called {model.name}")
             found += models
     image_size = image_size or 64
+    if truth is None:
+        photos, source = sources.from_data_dir(DATA.value, SPLIT.value, image_size), f"{DATA.value} ({SPLIT.value})"
     for name, directory in named_images.items():
         pictures = systems.Pictures(name, directory, truth, K.value, image_size)
         left = {key: path for key, path in truth.items() if key in pictures.keys}
@@ -100,9 +105,7 @@ def run():
         truth = left
         found.append(pictures)
 
-    if truth is None:
-        photos, source = sources.from_data_dir(DATA.value, SPLIT.value, image_size), f"{DATA.value} ({SPLIT.value})"
-    else:
+    if truth is not None:
         photos, source = sources.from_pictures(truth, image_size), TRUTH.value
     if SKIP.value:
         photos, source = itertools.islice(photos, SKIP.value, None), f"{source} without the first {SKIP.value}"

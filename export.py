@@ -10,9 +10,11 @@ PNGs; docs/serving.md says how to call them. ONNX needs requirements-export.txt.
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags, logging
+
+from colorgan_tf.flag_checks import require_finite
 
 RUN_DIR = flags.DEFINE_string("run_dir", None, "A run directory of train.py.")
 MODEL_DIR = flags.DEFINE_string("model_dir", "exports/colorgan", "Where the numbered versions lie.")
@@ -36,6 +38,7 @@ MAX_MEGAPIXELS = flags.DEFINE_float(
 )
 
 flags.mark_flag_as_required("run_dir")
+require_finite("max_megapixels")
 flags.register_validator(
     "format",
     lambda names: names[:1] == ["saved_model"]
@@ -69,6 +72,8 @@ def run():
         if not warmup.write(folder, settings, model):
             notes.append("no warm-up records: tensorflow-serving-api is not installed (requirements-serving.txt)")
 
+    if not MODEL_DIR.value or (os.path.exists(MODEL_DIR.value) and not os.path.isdir(MODEL_DIR.value)):
+        raise ValueError(f"--model_dir={MODEL_DIR.value}: expected a folder for the versions")
     folder = serving.save(generator, settings, serving.describe(settings, step, name), MODEL_DIR.value, options, finish)
     print(f"{folder}: generator of {name}, step {step}")
     for format_name in FORMAT.value[1:]:
@@ -86,6 +91,9 @@ def main(argv):
     except (ValueError, OSError) as error:
         print(f"export.py: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nexport.py: interrupted; nothing was written", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -1,7 +1,8 @@
 """The paper's comparisons in miniature, on drawn rooms whose law of colours is known.
 
     python paper_mini.py                       `make paper-mini`: all systems, three seeds, docs/paper-mini.md
-    python paper_mini.py --variants=colorgan,fig7_single_layer_noise --seeds=8 --work=outputs/noise --page=noise.md
+    python paper_mini.py --variants=colorgan --variants=fig7_single_layer_noise --seeds=8 --work=outputs/noise \\
+        --page=noise.md
 
 The same command goes on where it was stopped: finished runs are not repeated, an unfinished one goes on from its last
 checkpoint. miniature/plan.py lists the systems and the claims.
@@ -26,9 +27,9 @@ DATA_ROOMS = flags.DEFINE_integer("data_rooms", 20_000, "Rooms drawn for --data,
 STEPS = flags.DEFINE_integer("steps", 500, "Iterations of each run.", lower_bound=1)
 SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each system.", lower_bound=2)
 VARIANTS = flags.DEFINE_multi_enum("variants", list(plan.NAMES), list(plan.NAMES), "Systems; may be repeated.")
-K = flags.DEFINE_integer("k", 16, "Colourings of each room that is measured.", lower_bound=2)
-ROOMS = flags.DEFINE_integer("rooms", 200, "Rooms that data.judge draws.", lower_bound=1)
-LIMIT = flags.DEFINE_integer("limit", 0, "Val rooms measured at most; 0 is all.", lower_bound=0)
+K = flags.DEFINE_integer("k", 8, "Colourings of each room that is measured.", lower_bound=2)
+ROOMS = flags.DEFINE_integer("rooms", 80, "Rooms that data.judge draws.", lower_bound=1)
+LIMIT = flags.DEFINE_integer("limit", 160, "Val rooms measured at most; 0 is all.", lower_bound=0)
 FLAGFILES = flags.DEFINE_list("train_flagfiles", [], "Flagfiles of train.py, given after the miniature's own.")
 
 _KEPT = "settings.json"

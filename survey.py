@@ -16,9 +16,11 @@ import signal
 import sys
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
+
+from colorgan_tf.flag_checks import require_finite
 
 SIMULATED_FILE = "simulated.sqlite"
 
@@ -52,6 +54,8 @@ GENERATED_RATE = flags.DEFINE_float("generated_rate", 0.626, "simulate: the same
 PICTURE_SD = flags.DEFINE_float("picture_sd", 0.0, "simulate: how much pictures differ, in logits.", 0.0, 5.0)
 PARTICIPANT_SD = flags.DEFINE_float("participant_sd", 0.0, "simulate: how much people differ, in logits.", 0.0, 5.0)
 STUDIES = flags.DEFINE_integer("studies", 1, "simulate: more than 1 prints power instead of writing answers.", 1)
+
+require_finite("too_fast", "margin", "truth_rate", "generated_rate", "picture_sd", "participant_sd")
 
 # What each command reads; a flag of another command is an error, not ignored.
 _READ = {
@@ -93,6 +97,7 @@ def build() -> int:
     if os.path.exists(output):
         raise ValueError(f"--output={output}: is already there; expected a new directory")
     from colorgan_tf import inference, records
+    from colorgan_tf.evaluation import sources
     from colorgan_tf.study import build as builder
     from colorgan_tf.study.manifest import Declared
 
@@ -110,8 +115,7 @@ def build() -> int:
     )
     available = info.count(SPLIT.value)
     builder.check(plan, generators, available)
-    dataset = records.photos(directory, SPLIT.value, plan.image_size).as_numpy_iterator()
-    photos = ((photo["key"].decode(errors="replace"), photo["rgb"]) for photo in dataset)
+    photos = sources.from_data_dir(directory, SPLIT.value, plan.image_size)
     alike = builder.build(plan, generators, photos, available, output, [name for name, _, _ in named])
     print(f"{questions} questions of 1 truth and {GENERATED.value} generated pictures lie in {output}")
     if alike:

@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from absl import app, flags, logging
 
 from colorgan_tf.failures import STOPPED, RunFailure, WorkerLost
+from colorgan_tf.flag_checks import require_finite
 
 _DEFINED_BEFORE = set(flags.FLAGS)
 
@@ -25,7 +26,7 @@ VAL_DATA = flags.DEFINE_string("val_data", None, "Where sample grids take their 
 RUN_DIR = flags.DEFINE_string("run_dir", None, "Directory of this run: checkpoints, logs, samples, flags.txt.")
 STEPS = flags.DEFINE_integer("steps", 157_000, "Iterations of Algorithm 1 in all.", lower_bound=1)
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "m: photos in a minibatch, over all replicas.", lower_bound=2)
-SEED = flags.DEFINE_integer("seed", 0, "Of weights, order of photos, noise and augmentation.", lower_bound=0)
+SEED = flags.DEFINE_integer("seed", 0, "Of weights, order of photos, noise and augmentation.", 0, 2**31 - 1)
 
 IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "s: side of the pictures, a multiple of 16.", lower_bound=16)
 NOISE_SIZE = flags.DEFINE_integer("noise_size", 100, "s_z: length of the noise.", lower_bound=1)
@@ -115,6 +116,7 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "Check everything, print the setti
 _DEFINED_HERE = sorted(set(flags.FLAGS) - _DEFINED_BEFORE)
 
 flags.mark_flags_as_required(["data", "run_dir"])
+require_finite(*(name for name in _DEFINED_HERE if isinstance(flags.FLAGS[name].value, float)))
 flags.register_validator(
     "profile_steps",
     lambda v: not v or (len(v) == 2 and all(n.isdecimal() for n in v) and 1 <= int(v[0]) <= int(v[1])),

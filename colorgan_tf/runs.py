@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 from colorgan_tf.checkpoints import list_checkpoints, read_manifest
 from colorgan_tf.models import ModelSettings, build_generator
 
+_logger = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
 FLAGS_FILE = "flags.txt"  # a flagfile that repeats the run
 
@@ -39,8 +41,16 @@ def held(run_dir: str) -> Iterator[None]:
 
 
 def write_flags(run_dir: str, text: str) -> None:
-    """`FLAGS_FILE`, whole or not at all; OSError in one line where it cannot be written."""
+    """`FLAGS_FILE`, whole or not at all; OSError in one line where it cannot be written.
+
+    Where the run goes on with other flags than it had, a warning says which.
+    """
     path = os.path.join(run_dir, FLAGS_FILE)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            changed = sorted(set(text.splitlines()) - set(file.read().splitlines()))
+        if changed:
+            _logger.warning("%s: the run goes on with other flags than before: %s", run_dir, " ".join(changed))
     try:
         with open(path + ".partial", "w", encoding="utf-8") as file:
             file.write(text)
@@ -72,6 +82,8 @@ def load_generator(run_dir: str, step: int | None = None, ema: bool | None = Non
         except ValueError as error:
             problems.append(str(error))
             continue
+        for problem in problems:
+            _logger.warning("%s; taking the one before", problem)
         break
     else:
         raise ValueError(problems[0])

@@ -16,6 +16,7 @@ import time
 
 from absl import app, flags
 
+from colorgan_tf.flag_checks import require_finite
 from data.conversion import Progress, Settings, convert
 from data.shards import OutputError, Workspace
 from data.sources import InputError, Source
@@ -40,6 +41,7 @@ flags.DEFINE_float(
 flags.DEFINE_integer("shard_mib", 100, "About how large a shard may be, in MiB.", lower_bound=1, upper_bound=4096)
 flags.DEFINE_integer("workers", 0, "Processes that make pictures; 0 means one a core.", lower_bound=0, upper_bound=1024)
 flags.DEFINE_bool("overwrite", False, "Replace the output directory, and an unfinished conversion with other flags.")
+require_finite("val_fraction", "min_chroma")
 flags.register_validator(
     "name", lambda name: name is None or re.fullmatch(r"[\w.-]+", name), "expected letters, digits, dots and dashes"
 )

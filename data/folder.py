@@ -31,7 +31,9 @@ class FolderSource:
             else:
                 self._add(_as_key(os.path.basename(path)), StoredPhoto(path))
         if not self._photos:
-            raise InputError(f"{', '.join(inputs)}: no photos there; expected {' '.join(SUFFIXES)} or .tar files")
+            reason = "".join(f"; {entry['key']}: {entry['reason']}" for entry in self._lost[:1])
+            expected = f"expected {' '.join(SUFFIXES)} or .tar files"
+            raise InputError(f"{', '.join(inputs)}: no photos there{reason}; {expected}")
         # Trees are often sorted by class. Hash order mixes them, so that no shard holds only kitchens.
         self._keys = sorted(self._photos, key=lambda key: hashlib.sha256(key.encode()).digest())
 

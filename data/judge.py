@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags, logging
 
@@ -117,6 +117,9 @@ def main(argv):
     except (ValueError, OSError) as error:
         print(f"data.judge: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ndata.judge: interrupted; nothing was written", file=sys.stderr)
+        return 130
     return 0
 
 

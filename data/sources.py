@@ -1,6 +1,8 @@
 """What a source of pictures is, and the small jobs that sources hand to the worker processes."""
 
 import dataclasses
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -56,6 +58,8 @@ class StoredPhoto:
 
     def picture(self, size: int) -> np.ndarray:
         try:
+            if not stat.S_ISREG(os.stat(self.path).st_mode):
+                raise Unusable("not a file")  # reading a pipe might never end
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
                 data = file.read(self.length)

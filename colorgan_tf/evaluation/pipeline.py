@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -107,10 +106,7 @@ def evaluate(
     with profile.part("frechet"):
         distances = frechet_test.results() if frechet_test else {}
 
-    partial = f"{os.path.normpath(output)}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    os.makedirs(partial)
-    try:
+    with report.begun(output) as partial:
         with profile.part("pictures"):
             names = [system.name for system in systems if system.name != Grey.name]
             written = shown.write(os.path.join(partial, report.PICTURES), names)
@@ -141,10 +137,6 @@ def evaluate(
             "peak_memory_mib": round(peak, 1),
         }
         report.write(found, partial)
-        report.publish(partial, output)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return found
 
 

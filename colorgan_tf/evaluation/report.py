@@ -1,11 +1,14 @@
 """report.json for programs, report.md for people."""
 
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 JSON_FILE, MARKDOWN_FILE, PICTURES = "report.json", "report.md", "pictures"
+_PARTIAL = ".partial"  # what is being written
 
 # Column title, key in a system's entry, format; in the order of the table.
 _COLUMNS = (
@@ -114,16 +117,43 @@ def write(report: dict[str, Any], folder: str) -> None:
 
 
 def check_output(folder: str) -> None:
-    """ValueError unless `folder` is free for a report: not there, empty, or an earlier report and nothing else."""
+    """ValueError unless `folder` is free for a report: not there, empty, or an earlier report and nothing else.
+
+    OSError where it cannot be written to: better said before the work, which may take long.
+    """
     if os.path.isdir(folder):
-        others = sorted(set(os.listdir(folder)) - {JSON_FILE, MARKDOWN_FILE, PICTURES})
+        others = sorted(set(os.listdir(folder)) - {JSON_FILE, MARKDOWN_FILE, PICTURES, _PARTIAL})
         if others:
             raise ValueError(f"{folder}: {others[0]} there is no part of a report; expected a folder to write one to")
     elif os.path.exists(folder):
         raise ValueError(f"{folder}: a file is there; expected a folder to write the report to")
+    with begun(folder):
+        pass
 
 
-def publish(partial: str, folder: str) -> None:
-    """Puts a finished report in its place, an earlier one out of it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    os.rename(partial, folder)
+@contextlib.contextmanager
+def begun(folder: str) -> Iterator[str]:
+    """A folder for the parts of a report; what is in it at the end takes the place of the same parts in `folder`.
+
+    It lies inside, so that `folder` may be a link or a mounted disk. After an exception nothing has changed. OSError in
+    one line where it cannot be made.
+    """
+    partial, was_there = os.path.join(folder, _PARTIAL), os.path.isdir(folder)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        os.mkdir(partial)
+    except OSError as error:
+        raise OSError(f"--output={folder}: cannot write there ({error.strerror})") from None
+    try:
+        yield partial
+        for name in os.listdir(partial):
+            target = os.path.join(folder, name)
+            if os.path.isdir(target):
+                shutil.rmtree(target)
+            os.replace(os.path.join(partial, name), target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not was_there:
+            with contextlib.suppress(OSError):  # there is a report in it now
+                os.rmdir(folder)

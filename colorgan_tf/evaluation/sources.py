@@ -28,17 +28,26 @@ class Batch:
 
 
 def from_data_dir(directory: str, split: str, image_size: int) -> Iterator[tuple[str, np.ndarray]]:
-    """(key, rgb float32 [s, s, 3] in [0, 1]) of every photo of a split; ValueError in one line for damaged data."""
-    import tensorflow as tf
+    """(key, rgb float32 [s, s, 3] in [0, 1]) of every photo of a split; ValueError in one line for damaged data.
 
+    The split is looked at here and now, its photos are read one by one.
+    """
     from colorgan_tf import records
 
+    return _read(records.open_split(directory, split, image_size, may_resize=True))
+
+
+def _read(source):
+    import tensorflow as tf
+
+    from colorgan_tf import records, salvage
+
     try:
-        for photo in records.photos(directory, split, image_size):
-            yield photo["key"].numpy().decode(), photo["rgb"].numpy()
+        for photo in records.photos_of(source):
+            yield photo["key"].numpy().decode(errors="replace"), photo["rgb"].numpy()
     except tf.errors.OpError as error:
-        reason = (error.message or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{directory}: the {split} split cannot be read ({reason})") from None
+        reason = salvage.first_problem(source) or f"{source.directory}: {str(error).splitlines()[0]}"
+        raise ValueError(reason) from None
 
 
 def list_pictures(directory: str) -> dict[str, str]:
