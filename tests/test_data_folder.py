@@ -1,13 +1,14 @@
 """Which photos a folder source finds, and what it calls them."""
 
 import io
+import os
 import tarfile
 
 import pytest
 from PIL import Image
 
 from data.folder import FolderSource
-from data.sources import InputError
+from data.sources import InputError, Unusable
 
 
 def photo_bytes(value: int = 0) -> bytes:
@@ -107,6 +108,13 @@ def test_useless_input_is_one_line_that_names_it(tmp_path, make):
     with pytest.raises(InputError) as caught:
         FolderSource([str(path)])
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_pipe_is_left_out_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "z.png")
+    source = FolderSource([str(tmp_path)])
+    with pytest.raises(Unusable, match="not a file"):
+        source.jobs(["z.png"])[0].picture(8)
 
 
 def test_file_names_that_are_not_utf8_or_one_line(tmp_path):

@@ -147,10 +147,12 @@ def test_exporting_again_writes_the_next_version(trained):
     assert not [p.name for p in exports.iterdir() if not p.name.isdecimal()]
 
 
-def test_a_finished_run_has_nothing_left_to_do(trained):
+def test_a_finished_run_has_nothing_left_to_do_and_other_flags_are_told(trained):
     data, run_dir, _ = trained
-    done = run("train.py", f"--data={data}", f"--run_dir={run_dir}", *TINY)
-    assert done.returncode == 0 and "4 steps taken" in done.stdout
+    for rate, told in (("2e-4", False), ("3e-4", True), ("2e-4", True)):
+        done = run("train.py", f"--data={data}", f"--run_dir={run_dir}", *TINY, f"--d_learning_rate={rate}")
+        assert done.returncode == 0 and "4 steps taken" in done.stdout
+        assert ("other flags than before: --d_learning_rate" in done.stderr) == told, done.stderr
 
 
 BAD_TRAINING = [
@@ -170,6 +172,7 @@ BAD_TRAINING = [
     (["--objective=regression", "--k_d=2"], r"objective=regression: has no discriminator"),
     (["--objective=wgan_gp", "--discriminator_norm=layer", "--r1_weight=1"], r"r1_weight: wgan_gp has"),
     (["--val_data=nowhere"], r"nowhere: no dataset.json there"),
+    (["--g_learning_rate=nan"], r"g_learning_rate=nan: expected a finite number"),
     (["--profile_steps=0,3"], r"profile_steps.*expected FIRST,LAST, from 1 on"),
 ]
 

@@ -2,6 +2,9 @@
 
 import json
 import os
+import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
@@ -172,6 +175,13 @@ def test_bad_input_is_one_line_and_leaves_nothing(export, data, tmp_path):
     assert "batch statistics need a run directory" in line
     line = refused(there, f"--model={export}", f"--data={data}", f"--feature_weights={tmp_path / 'none.h5'}")
     assert "none.h5: no such file" in line
+    damaged = pathlib.Path(shutil.copytree(data, tmp_path / "damaged"))
+    shard = sorted(damaged.glob("*val*"))[0]
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    line = refused(there, f"--model={export}", f"--data={damaged}")
+    assert re.search(rf"{re.escape(str(shard))}: record \d+: ", line)
     (tmp_path / "truth").mkdir()
     (tmp_path / "truth" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     assert "a.png: " in refused(there, f"--model={export}", f"--truth={tmp_path / 'truth'}")

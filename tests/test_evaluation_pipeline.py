@@ -1,13 +1,15 @@
 """The evaluation as a whole, without models: the Frechet distance with and without weights, memory, failures."""
 
 import json
+import os
+import pathlib
 import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from colorgan_tf.evaluation import pipeline
+from colorgan_tf.evaluation import pipeline, report
 
 
 def stream(count, size=12):
@@ -113,3 +115,31 @@ def test_side_by_side_shows_what_it_says(tmp_path):
         assert (grey == grey[..., :1]).all()
         np.testing.assert_allclose(grey[..., 0], 255 * truth[key] @ [0.299, 0.587, 0.114], atol=1.0)  # 8 bits, twice
     assert page.shape[:2] == (8 * 14 - 2, 8 * 14 - 2)  # grey, truth, three shuffled, three noisy
+
+
+def test_a_report_takes_only_its_own_earlier_parts_place(tmp_path):
+    folder, link = tmp_path / "report", tmp_path / "link"
+    with report.begun(str(folder)) as partial:
+        (pathlib.Path(partial) / "report.json").write_text("old")
+        (pathlib.Path(partial) / "pictures").mkdir()
+        (pathlib.Path(partial) / "pictures" / "old.png").touch()
+    link.symlink_to(folder)
+    report.check_output(str(link))
+    with pytest.raises(KeyboardInterrupt), report.begun(str(link)) as partial:
+        (pathlib.Path(partial) / "report.json").write_text("half")
+        raise KeyboardInterrupt
+    assert sorted(path.name for path in folder.iterdir()) == ["pictures", "report.json"]
+    assert (folder / "report.json").read_text() == "old"
+    with report.begun(str(link)) as partial:
+        (pathlib.Path(partial) / "report.json").write_text("new")
+        (pathlib.Path(partial) / "pictures").mkdir()
+    assert (folder / "report.json").read_text() == "new" and not list((folder / "pictures").iterdir())
+    assert link.is_symlink() and sorted(os.listdir(link)) == ["pictures", "report.json"]
+
+    (folder / "mine.txt").touch()
+    with pytest.raises(ValueError, match="mine.txt there is no part of a report"):
+        report.check_output(str(folder))
+    with pytest.raises(OSError, match="--output=.*mine.txt/x: cannot write there"):
+        report.check_output(str(folder / "mine.txt" / "x"))
+    report.check_output(str(tmp_path / "free"))
+    assert not (tmp_path / "free").exists()
