@@ -31,6 +31,20 @@ MATRIX, COPY = 2048, 256  # rows; MiB
 OURS = {"float32": "folded (the export)", "bfloat16": "bfloat16 export"}
 
 
+def as_trained(generator):
+    """The generator with batch norms as after training: fresh ones would fold into biases of zero, which vanish."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for layer in generator.layers:
+        if layer.name.startswith(("bn_", "noise_bn")):
+            shape = layer.gamma.shape
+            layer.set_weights(
+                [rng.normal(1, 0.2, shape), rng.normal(0, 0.2, shape), rng.normal(0, 0.1, shape), np.ones(shape)]
+            )
+    return generator
+
+
 def prepare(folder):
     """Writes the exports and the weights for the peers."""
     import numpy as np
@@ -39,14 +53,7 @@ def prepare(folder):
     from colorgan_tf.models import ModelSettings, build_generator
 
     settings = ModelSettings()
-    generator = build_generator(settings)
-    rng = np.random.default_rng(0)
-    for layer in generator.layers:  # as after training: fresh batch norm would fold into biases of zero, which vanish
-        if layer.name.startswith(("bn_", "noise_bn")):
-            shape = layer.gamma.shape
-            layer.set_weights(
-                [rng.normal(1, 0.2, shape), rng.normal(0, 0.2, shape), rng.normal(0, 0.1, shape), np.ones(shape)]
-            )
+    generator = as_trained(build_generator(settings))
     description = serving.describe(settings, 0, "bench")
     forms = {"plain": {"fold": False}, "folded": {}, "bfloat16": {"precision": "bfloat16"}}
     for name, options in forms.items():
