@@ -143,7 +143,7 @@ class Run:
             monitor = monitoring.GANMonitor(
                 log,
                 os.path.join(settings.run_dir, "samples"),
-                sample_photos(sample_source(settings, gan.settings, self.source), settings),
+                self.sample_photos(),
                 noise.astype(np.float32),
                 settings.sample_every,
             )
@@ -151,6 +151,21 @@ class Run:
         if settings.profile_steps:
             callbacks.append(monitoring.ProfileWindow(logs_dir, *settings.profile_steps))
         return log, monitor, callbacks
+
+    def sample_photos(self) -> np.ndarray:
+        """The fixed photos of the grids, float [count, s, s, 3] in [0, 1]: the first of their source.
+
+        BrokenData where one cannot be read; with --skip_corrupt such are left out.
+        """
+        settings = self.settings
+        source = sample_source(settings, self.gan.settings, self.source)
+        if settings.skip_corrupt and source is not self.source:  # the photos trained on are sound already
+            source, _ = salvage(source, os.path.join(settings.run_dir, SALVAGED))
+        try:
+            first = records.photos_of(source).take(settings.sample_photos)
+            return np.stack([photo["rgb"] for photo in first.as_numpy_iterator()])
+        except tf.errors.OpError as error:
+            raise BrokenData(f"{first_problem(source) or error}; {MENDING}") from None
 
 
 def sample_source(settings, model, training: records.Source) -> records.Source:
@@ -163,17 +178,3 @@ def sample_source(settings, model, training: records.Source) -> records.Source:
     if not settings.val_data and split == training.split:
         return training
     return records.open_split(directory, split, model.image_size, may_resize=True, may_be_damaged=settings.skip_corrupt)
-
-
-def sample_photos(source: records.Source, settings) -> np.ndarray:
-    """The fixed photos of the grids, float [count, s, s, 3] in [0, 1]: the first of the source.
-
-    BrokenData where one cannot be read; with --skip_corrupt such are left out.
-    """
-    if settings.skip_corrupt:
-        source, _ = salvage(source, os.path.join(settings.run_dir, SALVAGED))
-    try:
-        first = records.photos_of(source).take(settings.sample_photos)
-        return np.stack([photo["rgb"] for photo in first.as_numpy_iterator()])
-    except tf.errors.OpError as error:
-        raise BrokenData(f"{first_problem(source) or error}; {MENDING}") from None
